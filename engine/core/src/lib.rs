@@ -1,1 +1,36 @@
-//! Being laid.
+//! Alluvia's engine: SQL text in, a schema and a stream of record batches out.
+//!
+//! In reading order:
+
+/// The process-wide state: catalog, models, lake, memory, runtime.
+pub mod engine;
+/// One connection's state, and the whole path of a statement: `parse` -> `prepare` -> `execute`.
+pub mod session;
+/// SQL text to statements: PostgreSQL's grammar and what we add to it.
+pub mod parser;
+/// The state that plans a statement: functions, rules, catalogs, settings.
+pub mod planning;
+/// Our own statements, one file each, and the list of them.
+pub mod statements;
+/// Model calls in plans: lifted out of expressions, run as an operator.
+pub mod inference;
+/// What a running statement hands to its client: schema, stream, command tag, cancellation.
+pub mod execution;
+/// Settings of a session (`SET`, `SHOW`, `RESET`).
+pub mod settings;
+/// `BEGIN`, `COMMIT`, `ROLLBACK`, and the aborted state.
+pub mod transaction;
+/// Metadata that changes atomically: schemas, tables, models.
+pub mod catalog;
+/// Model files by content, and models ready to run.
+pub mod models;
+/// The `system` schema: metadata and measurements as tables.
+pub mod system;
+/// Errors as a client sees them.
+pub mod error;
+
+pub use engine::{Engine, EngineConfig};
+pub use error::{Error, Kind, Result};
+pub use execution::{CommandTag, Execution};
+pub use parser::Statement;
+pub use session::{Prepared, Session, TransactionStatus};

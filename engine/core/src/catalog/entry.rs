@@ -1,0 +1,157 @@
+//! What the catalog holds: schemas, tables, models, and the requests that make them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use alluvia_inference::{ModelOptions, ModelSpec};
+use alluvia_lake::Format;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use url::Url;
+
+/// The schema every database starts with.
+pub const DEFAULT_SCHEMA: &str = "public";
+
+/// Schemas that the engine itself fills; nobody creates, drops or writes in them.
+pub const RESERVED_SCHEMAS: &[&str] = &["system", "information_schema", "pg_catalog"];
+
+/// Object identifiers below this one belong to PostgreSQL's own catalogs, and clients rely on that.
+pub(super) const FIRST_OID: u32 = 16_384;
+
+/// A longest name in bytes, of schemas, tables and models.
+pub(super) const NAME_BYTES_MAX: usize = 128;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchemaEntry {
+    pub oid: u32,
+    pub name: String,
+    pub tables: BTreeMap<String, TableEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableEntry {
+    /// Never reused, and kept when the table is replaced.
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    pub kind: TableKind,
+    pub location: Url,
+    /// Reader options of an external table. They may carry credentials: never shown.
+    pub options: BTreeMap<String, String>,
+    /// Columns declared with an external table whose files don't tell their types.
+    pub columns: Option<SchemaRef>,
+}
+
+/// Who owns a table's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// A Delta table in the data directory: its files go when the table is dropped.
+    Managed,
+    /// A Delta table that we made and write, at a LOCATION of the user's: its files stay.
+    Located,
+    /// Somebody else's files, read only.
+    External(Format),
+}
+
+impl TableKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            TableKind::Managed => "managed",
+            TableKind::Located => "located",
+            TableKind::External(_) => "external",
+        }
+    }
+
+    pub fn format(self) -> Format {
+        match self {
+            TableKind::Managed | TableKind::Located => Format::Delta,
+            TableKind::External(format) => format,
+        }
+    }
+
+    /// Inverse of [`TableKind::name`] and [`format_name`].
+    pub(super) fn parse(kind: &str, format: &str) -> Option<TableKind> {
+        match kind {
+            "managed" => Some(TableKind::Managed),
+            "located" => Some(TableKind::Located),
+            "external" => {
+                let formats = [Format::Delta, Format::Parquet, Format::Csv];
+                formats.into_iter().find(|known| format_name(*known) == format).map(TableKind::External)
+            }
+            _ => None,
+        }
+    }
+}
+
+pub fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Delta => "delta",
+        Format::Parquet => "parquet",
+        Format::Csv => "csv",
+    }
+}
+
+/// A table to be registered.
+#[derive(Clone, Debug)]
+pub struct NewTable {
+    pub schema: String,
+    pub name: String,
+    pub kind: TableKind,
+    /// Of a managed table: what [`super::Catalog::reserve_table_folder`] answered.
+    pub location: Url,
+    pub options: BTreeMap<String, String>,
+    pub columns: Option<SchemaRef>,
+    pub or_replace: bool,
+}
+
+/// A table as registered, and the one that had its name before.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    pub entry: TableEntry,
+    pub replaced: Option<TableEntry>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ModelEntry {
+    pub oid: u32,
+    pub name: String,
+    /// SHA-256 of the model's files in hexadecimal: the name of its folder in the model store.
+    pub sha256: String,
+    /// Where the model was imported from, as the user wrote it.
+    pub source: String,
+    pub options: ModelOptions,
+    pub spec: ModelSpec,
+    pub owner: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A model to be registered; its files lie in the model store already.
+#[derive(Clone, Debug)]
+pub struct NewModel {
+    pub name: String,
+    pub sha256: String,
+    pub source: String,
+    pub options: ModelOptions,
+    pub spec: ModelSpec,
+    pub owner: String,
+}
+
+impl NewModel {
+    /// The entry as it would be, to open the model before it has a name.
+    pub(crate) fn unregistered(self) -> Arc<ModelEntry> {
+        self.into_entry(0, DateTime::UNIX_EPOCH)
+    }
+
+    pub(super) fn into_entry(self, oid: u32, created_at: DateTime<Utc>) -> Arc<ModelEntry> {
+        Arc::new(ModelEntry {
+            oid,
+            name: self.name,
+            sha256: self.sha256,
+            source: self.source,
+            options: self.options,
+            spec: self.spec,
+            owner: self.owner,
+            created_at,
+        })
+    }
+}

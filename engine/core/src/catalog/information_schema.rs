@@ -1,0 +1,91 @@
+//! `information_schema` that survives tables which can't be opened: such a table is listed without columns.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use async_trait::async_trait;
+use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, InformationSchemaProvider};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::Result;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::TableType;
+
+pub(super) const NAME: &str = INFORMATION_SCHEMA;
+
+/// The schema over `catalog`, under the name that `state` gives the default catalog.
+pub(super) fn over(catalog: Arc<dyn CatalogProvider>, state: &SessionState) -> Arc<dyn SchemaProvider> {
+    let name = state.config_options().catalog.default_catalog.clone();
+    Arc::new(InformationSchemaProvider::new(Arc::new(OneCatalog { name, catalog: Arc::new(Lenient { catalog }) })))
+}
+
+#[derive(Debug)]
+struct OneCatalog {
+    name: String,
+    catalog: Arc<dyn CatalogProvider>,
+}
+
+impl CatalogProviderList for OneCatalog {
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == self.name).then(|| Arc::clone(&self.catalog))
+    }
+}
+
+#[derive(Debug)]
+struct Lenient {
+    catalog: Arc<dyn CatalogProvider>,
+}
+
+impl CatalogProvider for Lenient {
+    fn schema_names(&self) -> Vec<String> {
+        self.catalog.schema_names()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        // Asked for itself, it would answer for ever.
+        let schema = (name != NAME).then(|| self.catalog.schema(name)).flatten()?;
+        Some(Arc::new(LenientSchema { schema }))
+    }
+}
+
+#[derive(Debug)]
+struct LenientSchema {
+    schema: Arc<dyn SchemaProvider>,
+}
+
+#[async_trait]
+impl SchemaProvider for LenientSchema {
+    fn owner_name(&self) -> Option<&str> {
+        self.schema.owner_name()
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.schema.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.schema.table(name).await {
+            Ok(table) => Ok(table),
+            Err(error) => {
+                tracing::warn!(table = name, %error, "a table can't be opened");
+                Ok(Some(Arc::new(EmptyTable::new(Arc::new(Schema::empty())))))
+            }
+        }
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        self.schema.table_type(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.schema.table_exist(name)
+    }
+}

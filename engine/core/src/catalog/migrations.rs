@@ -1,0 +1,35 @@
+//! The catalog's tables, built up by numbered steps. A step that has shipped never changes; a new one is appended.
+
+use sqlx::{Connection, SqliteConnection};
+
+use super::store;
+use crate::error::{Error, Kind, Result};
+
+/// (number, SQL): numbers count up from 1 without gaps.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_entries.sql"))];
+
+/// Brings the database up to the newest step, each step in a transaction of its own.
+///
+/// Errors: [`Kind::ConfigurationInvalid`] if the database is ahead of this program.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let mut done: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(store::error)?;
+    let newest = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    if done > newest {
+        return Err(Error::new(
+            Kind::ConfigurationInvalid,
+            format!("the catalog has version {done}, and this program knows versions up to {newest}"),
+        )
+        .with_hint("A newer version of Alluvia wrote the data directory: use that version."));
+    }
+    for (number, sql) in MIGRATIONS {
+        if *number <= done {
+            continue;
+        }
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(store::error)?;
+        sqlx::raw_sql(*sql).execute(&mut *transaction).await.map_err(store::error)?;
+        transaction.commit().await.map_err(store::error)?;
+        done = *number;
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Errors of `lake` and `inference`: their words stay, and each gets its kind.
+
+use alluvia_inference::Error as InferenceError;
+use alluvia_lake::Error as LakeError;
+
+use super::classify::{lowercase_first, from_external};
+use super::{Error, Kind};
+
+impl From<LakeError> for Error {
+    fn from(error: LakeError) -> Self {
+        from_lake(&error)
+    }
+}
+
+impl From<InferenceError> for Error {
+    fn from(error: InferenceError) -> Self {
+        from_inference(&error)
+    }
+}
+
+pub(super) fn from_lake(error: &LakeError) -> Error {
+    let kind = match error {
+        LakeError::DataFusion(inner) => return from_external(inner),
+        LakeError::NotATable { .. } => Kind::UndefinedFile,
+        LakeError::LocationInUse { .. } => Kind::DuplicateObject,
+        LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,
+        LakeError::NotNullViolation { .. } => Kind::NotNullViolation,
+        LakeError::CheckViolation { .. } | LakeError::GeneratedViolation { .. } => Kind::CheckViolation,
+        LakeError::UnsupportedType { .. } | LakeError::UnsupportedFeature { .. } => Kind::FeatureNotSupported,
+        LakeError::Conflict { .. } => Kind::SerializationFailure,
+        LakeError::CastFailed { .. } => Kind::NumericValueOutOfRange,
+        LakeError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Kind::DiskFull,
+        LakeError::Io(_) => Kind::Io,
+        LakeError::OutOfMemory { .. } => Kind::OutOfMemory,
+        LakeError::Cancelled => Kind::QueryCanceled,
+        LakeError::Delta(_) => Kind::Io,
+        LakeError::Internal { .. } => Kind::Internal,
+    };
+    described(kind, error.to_string(), error.detail(), error.hint())
+}
+
+pub(super) fn from_inference(error: &InferenceError) -> Error {
+    let kind = match error {
+        InferenceError::RuntimeMissing { .. } | InferenceError::ModelMissing { .. } => Kind::ModelMissing,
+        InferenceError::RuntimeLoaded { .. } => Kind::ConfigurationInvalid,
+        InferenceError::ModelInvalid { .. }
+        | InferenceError::TokenizerMissing { .. }
+        | InferenceError::TokenizerInvalid { .. }
+        | InferenceError::TokenizerMismatch { .. } => Kind::ModelInvalid,
+        InferenceError::UnsupportedModel { .. } => Kind::FeatureNotSupported,
+        InferenceError::DeviceUnavailable { .. } => Kind::DeviceUnavailable,
+        InferenceError::RequestFields { .. } | InferenceError::RequestType { .. } => Kind::DatatypeMismatch,
+        InferenceError::OptionInvalid { .. } | InferenceError::OptionUnknown { .. } => Kind::InvalidParameterValue,
+        InferenceError::RowFailed { .. } | InferenceError::RunFailed { .. } => Kind::InferenceFailed,
+        InferenceError::Cancelled => Kind::QueryCanceled,
+    };
+    described(kind, error.to_string(), error.detail(), error.hint())
+}
+
+fn described(kind: Kind, message: String, detail: Option<String>, hint: Option<String>) -> Error {
+    Error { kind, message: lowercase_first(&message), detail, hint, position: None }
+}

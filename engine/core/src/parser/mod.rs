@@ -1,0 +1,155 @@
+//! SQL text to statements: PostgreSQL's grammar, and what we add to it.
+
+mod calls;
+mod names;
+
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::sql::parser::{CreateExternalTable, DFParser, DFParserBuilder, Statement as DataFusionStatement};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::error::{Error, Kind, Result, from_parser};
+use crate::statements::create_model::CreateModel;
+use crate::statements::drop_model::DropModel;
+
+pub(crate) use calls::mentions_default_embedding;
+pub use names::OutputNames;
+
+/// Deeper nesting than people or tools write; the parser and planner grow their stacks up to it.
+const NESTING_MAX: usize = 400;
+
+/// One parsed statement.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub(crate) kind: StatementKind,
+    /// The names that the result's columns have for the client, where they differ from the planner's.
+    pub(crate) names: Option<Arc<OutputNames>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StatementKind {
+    Sql(Box<ast::Statement>),
+    CreateExternalTable(Box<CreateExternalTable>),
+    CreateModel(CreateModel),
+    DropModel(DropModel),
+}
+
+/// Splits a text into its statements. A text without any (blank, or only comments) gives none.
+pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    let mut parser = DFParserBuilder::new(sql)
+        .with_dialect(&PostgreSqlDialect {})
+        .with_recursion_limit(NESTING_MAX)
+        .build()
+        .map_err(|error| located(error, sql))?;
+    let mut statements = vec![];
+    loop {
+        while parser.parser.consume_token(&Token::SemiColon) {}
+        if parser.parser.peek_token_ref().token == Token::EOF {
+            return Ok(statements);
+        }
+        let kind = parse_one(&mut parser).map_err(|error| located(error, sql))?;
+        statements.push(finish(kind)?);
+        let end = parser.parser.peek_token_ref();
+        if !matches!(end.token, Token::SemiColon | Token::EOF) {
+            let error = parser.parser.expected_ref::<()>("end of statement", end).err();
+            return Err(error.map_or_else(|| Error::new(Kind::SyntaxError, "syntax error"), |error| from_parser(&error, Some(sql))));
+        }
+    }
+}
+
+fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError> {
+    let words: Vec<String> = parser.parser.peek_tokens::<4>().iter().map(word).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let or_replace = matches!(words.as_slice(), ["CREATE", "OR", "REPLACE", ..]);
+    let verb = words.first().copied().unwrap_or_default();
+    let object = words.get(if or_replace { 3 } else { 1 }).copied().unwrap_or_default();
+    match (verb, object) {
+        ("CREATE", "EXTERNAL") => match parser.parse_statement()? {
+            DataFusionStatement::CreateExternalTable(table) => Ok(StatementKind::CreateExternalTable(Box::new(table))),
+            DataFusionStatement::Statement(statement) => Ok(StatementKind::Sql(statement)),
+            other => Err(DataFusionError::NotImplemented(format!("{other} is not supported"))),
+        },
+        ("CREATE", "MODEL") => {
+            skip(&mut parser.parser, if or_replace { 4 } else { 2 });
+            Ok(StatementKind::CreateModel(CreateModel::parse(&mut parser.parser, or_replace).map_err(sql_error)?))
+        }
+        ("DROP", "MODEL") => {
+            skip(&mut parser.parser, 2);
+            Ok(StatementKind::DropModel(DropModel::parse(&mut parser.parser).map_err(sql_error)?))
+        }
+        _ => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
+    }
+}
+
+/// Model calls get their arguments in order; a query's columns get PostgreSQL's names.
+fn finish(mut kind: StatementKind) -> Result<Statement> {
+    let mut names = None;
+    if let StatementKind::Sql(statement) = &mut kind {
+        calls::order_arguments(statement)?;
+        if let Some(query) = names::named_query(statement) {
+            names = names::name_outputs(query).map(Arc::new);
+        }
+    }
+    Ok(Statement { kind, names })
+}
+
+/// An unquoted word in upper case; anything else is empty.
+fn word(token: &Token) -> String {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        _ => String::new(),
+    }
+}
+
+fn skip(parser: &mut Parser<'_>, tokens: usize) {
+    for _ in 0..tokens {
+        parser.advance_token();
+    }
+}
+
+fn sql_error(error: ParserError) -> DataFusionError {
+    DataFusionError::SQL(Box::new(error), None)
+}
+
+fn located(error: DataFusionError, sql: &str) -> Error {
+    match error {
+        DataFusionError::SQL(error, _) => from_parser(&error, Some(sql)),
+        other => Error::from(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_text_has_no_statements() {
+        for text in ["", " ; ;", "-- only a comment", "/* and */ ;"] {
+            assert!(parse(text).unwrap().is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn our_statements_and_theirs_stand_side_by_side() {
+        let statements = parse("SELECT 1; CREATE OR REPLACE MODEL m FROM 'a.onnx' WITH (device = 'cpu'); DROP MODEL m").unwrap();
+        assert!(matches!(statements[0].kind, StatementKind::Sql(_)));
+        assert!(matches!(statements[1].kind, StatementKind::CreateModel(_)));
+        assert!(matches!(statements[2].kind, StatementKind::DropModel(_)));
+    }
+
+    #[test]
+    fn leftover_words_are_refused_with_their_place() {
+        let error = parse("SELECT 1 2").unwrap_err();
+        assert_eq!((error.kind, error.position), (Kind::SyntaxError, Some(10)));
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_crash() {
+        let sql = format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000));
+        assert_eq!(parse(&sql).unwrap_err().kind, Kind::SyntaxError);
+    }
+}

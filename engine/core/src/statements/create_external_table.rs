@@ -1,0 +1,118 @@
+//! `CREATE EXTERNAL TABLE`: somebody else's Delta, Parquet or CSV files, read where they lie.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use alluvia_lake::Format;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::execution::SessionState;
+use datafusion::sql::parser::CreateExternalTable;
+use datafusion::sql::sqlparser::ast::{ColumnDef, ColumnOption, Value};
+
+use super::Usage;
+use super::create_table::data_type;
+use super::target::{self, Target, folded};
+use crate::catalog::{NewTable, TableKind};
+use crate::error::{Error, Kind, Result};
+use crate::execution::Execution;
+use crate::session::Session;
+
+pub(super) const USAGE: Usage = Usage {
+    statement: "CREATE EXTERNAL TABLE",
+    usage: "CREATE [OR REPLACE] EXTERNAL TABLE [IF NOT EXISTS] <name> [(<column> <type>, ...)] \
+            STORED AS {DELTA | PARQUET | CSV} LOCATION '<path>' [OPTIONS (<key> <value>, ...)]",
+};
+
+pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateExternalTable) -> Result<Execution> {
+    let target = Target::of(session, &table.name)?;
+    if table.if_not_exists && target.exists(session) {
+        return Ok(super::create_table::skipped(&target));
+    }
+    let format = format(&table.file_type)?;
+    check_plain(table)?;
+    let [location] = table.locations.as_slice() else {
+        return Err(Error::unsupported("an external table with several locations"));
+    };
+    let location = target::location(location)?;
+    let columns = columns(state, &table.columns)?;
+    let options = options(table)?;
+    // Opened once, so that a wrong location or option is an error here and not at each query.
+    session.engine.lake.external(format, &location, columns.clone(), &options, state).await?;
+    let new = NewTable {
+        schema: target.schema.clone(),
+        name: target.name.clone(),
+        kind: TableKind::External(format),
+        location,
+        options,
+        columns,
+        or_replace: table.or_replace,
+    };
+    target::now_or_at_commit(session, target.to_string(), "CREATE EXTERNAL TABLE", move |session| {
+        Box::pin(async move {
+            let engine = &session.engine;
+            if let Some(replaced) = engine.catalog.put_table(new).await?.replaced {
+                engine.catalog.discard(&engine.lake, &replaced).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+fn format(name: &str) -> Result<Format> {
+    match name.to_uppercase().as_str() {
+        "DELTA" | "DELTATABLE" => Ok(Format::Delta),
+        "PARQUET" => Ok(Format::Parquet),
+        "CSV" => Ok(Format::Csv),
+        _ => Err(Error::unsupported(format!("the external format {name}"))
+            .with_hint("The formats are DELTA, PARQUET and CSV.")),
+    }
+}
+
+fn check_plain(table: &CreateExternalTable) -> Result<()> {
+    let refused = [
+        (table.temporary, "CREATE TEMPORARY EXTERNAL TABLE"),
+        (table.unbounded, "an unbounded external table"),
+        (!table.order_exprs.is_empty(), "WITH ORDER"),
+        (!table.table_partition_cols.is_empty(), "PARTITIONED BY on an external table"),
+        (!table.constraints.is_empty(), "a constraint on an external table"),
+    ];
+    match refused.iter().find(|(given, _)| *given) {
+        Some((_, what)) => Err(Error::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+fn columns(state: &SessionState, columns: &[ColumnDef]) -> Result<Option<SchemaRef>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let fields = columns.iter().map(|column| field(state, column)).collect::<Result<Vec<_>>>()?;
+    Ok(Some(Arc::new(Schema::new(fields))))
+}
+
+fn field(state: &SessionState, column: &ColumnDef) -> Result<Field> {
+    let mut nullable = true;
+    for option in &column.options {
+        match option.option {
+            ColumnOption::Null => {}
+            ColumnOption::NotNull => nullable = false,
+            ref other => return Err(Error::unsupported(format!("{other} on an external table's column"))),
+        }
+    }
+    let data_type = data_type(state, column)?;
+    Ok(Field::new(folded(&column.name), data_type, nullable))
+}
+
+fn options(table: &CreateExternalTable) -> Result<BTreeMap<String, String>> {
+    let text = |(key, value): &(String, Value)| {
+        let text = match value {
+            Value::Number(number, _) => Some(number.to_string()),
+            Value::Boolean(on) => Some(on.to_string()),
+            other => other.clone().into_string(),
+        };
+        let text = text.ok_or_else(|| Error::new(Kind::SyntaxError, format!("the option {key} needs a literal value")))?;
+        Ok((key.to_lowercase(), text))
+    };
+    table.options.iter().map(text).collect()
+}

@@ -1,0 +1,167 @@
+//! What each statement does, one file each. This file only tells them apart.
+
+pub mod create_external_table;
+pub mod create_model;
+pub mod create_schema;
+pub mod create_table;
+pub mod create_table_as;
+pub mod drop_model;
+pub mod drop_schema;
+pub mod drop_table;
+pub mod insert;
+mod new_table;
+pub mod query;
+pub mod setting;
+mod target;
+pub mod transaction;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::execution::SessionState;
+use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Statement as Ast};
+
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::parser::{Statement, StatementKind};
+use crate::session::Session;
+
+/// A statement as people look it up.
+pub struct Usage {
+    pub statement: &'static str,
+    pub usage: &'static str,
+}
+
+/// Every statement there is, for the documentation and the test that asks for a `.slt` of each.
+pub const STATEMENTS: &[Usage] = &[
+    query::USAGE,
+    insert::USAGE,
+    create_schema::USAGE,
+    create_table::USAGE,
+    create_table_as::USAGE,
+    create_external_table::USAGE,
+    create_model::USAGE,
+    drop_schema::USAGE,
+    drop_table::USAGE,
+    drop_model::USAGE,
+    setting::USAGE,
+    transaction::USAGE,
+];
+
+/// A statement's types, found without running it.
+pub(crate) struct Described {
+    pub schema: SchemaRef,
+    pub returns_rows: bool,
+    pub parameters: Vec<DataType>,
+}
+
+impl Described {
+    fn nothing() -> Self {
+        Self { schema: Arc::new(Schema::empty()), returns_rows: false, parameters: vec![] }
+    }
+
+    fn rows(schema: SchemaRef, parameters: Vec<DataType>) -> Self {
+        Self { schema, returns_rows: true, parameters }
+    }
+
+    fn write(parameters: Vec<DataType>) -> Self {
+        Self { parameters, ..Self::nothing() }
+    }
+}
+
+pub(crate) async fn describe(
+    session: &Session,
+    state: &SessionState,
+    statement: &Statement,
+    declared: &[Option<DataType>],
+) -> Result<Described> {
+    let StatementKind::Sql(ast) = &statement.kind else { return Ok(Described::nothing()) };
+    match ast.as_ref() {
+        Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
+        Ast::Insert(insert) => insert::describe(session, state, insert, declared).await,
+        Ast::CreateTable(table) if table.query.is_some() => {
+            create_table_as::describe(session, state, table, declared).await
+        }
+        Ast::ShowVariable { .. } => setting::describe_show(session, ast),
+        _ => Ok(Described::nothing()),
+    }
+}
+
+pub(crate) async fn run(
+    session: &Session,
+    state: &SessionState,
+    statement: &Statement,
+    parameters: Vec<ScalarValue>,
+) -> Result<Execution> {
+    match &statement.kind {
+        StatementKind::Sql(ast) => run_sql(session, state, statement, ast, parameters).await,
+        StatementKind::CreateExternalTable(table) => create_external_table::run(session, state, table).await,
+        StatementKind::CreateModel(model) => {
+            target::check_outside_block(session, "CREATE MODEL")?;
+            Ok(Execution::done(model.run(session).await?))
+        }
+        StatementKind::DropModel(model) => {
+            target::check_outside_block(session, "DROP MODEL")?;
+            Ok(Execution::done(model.run(session).await?))
+        }
+    }
+}
+
+async fn run_sql(
+    session: &Session,
+    state: &SessionState,
+    statement: &Statement,
+    ast: &Ast,
+    parameters: Vec<ScalarValue>,
+) -> Result<Execution> {
+    match ast {
+        Ast::Query(_) | Ast::Explain { .. } => query::run(session, state, statement, ast, parameters).await,
+        Ast::Insert(insert) => insert::run(session, state, insert, parameters).await,
+        Ast::CreateTable(table) if table.query.is_some() => {
+            create_table_as::run(session, state, statement, table, parameters).await
+        }
+        Ast::CreateTable(table) => create_table::run(session, state, table).await,
+        Ast::CreateSchema { schema_name, if_not_exists, .. } => {
+            create_schema::run(session, schema_name, *if_not_exists).await
+        }
+        Ast::Drop { object_type, if_exists, names, cascade, purge, temporary, .. } => {
+            if *purge || *temporary {
+                return Err(Error::unsupported(format!("{ast}")));
+            }
+            match object_type {
+                ObjectType::Table => drop_table::run(session, names, *if_exists).await,
+                ObjectType::Schema => drop_schema::run(session, names, *if_exists, *cascade).await,
+                other => Err(Error::unsupported(format!("DROP {other}"))),
+            }
+        }
+        Ast::Set(set) => setting::set(session, set),
+        Ast::ShowVariable { variable } => setting::show(session, variable),
+        Ast::Reset(reset) => setting::reset(session, reset),
+        Ast::StartTransaction { modes, .. } => transaction::begin(session, modes),
+        Ast::Commit { .. } => transaction::commit(session).await,
+        Ast::Rollback { savepoint, .. } => transaction::roll_back(session, savepoint.as_ref()).await,
+        Ast::Discard { .. } => setting::discard(session).await,
+        // There are no channels and no SQL cursors, so there is nothing to close or to stop listening to.
+        Ast::UNLISTEN { .. } => Ok(Execution::done("UNLISTEN")),
+        Ast::Close { cursor: CloseCursor::All } => Ok(Execution::done("CLOSE CURSOR ALL")),
+        Ast::Deallocate { .. } => Ok(Execution::done("DEALLOCATE")),
+        other => Err(Error::unsupported(verb(other))),
+    }
+}
+
+/// Whether it may run in an aborted transaction block.
+pub(crate) fn ends_transaction(statement: &Statement) -> bool {
+    match &statement.kind {
+        StatementKind::Sql(ast) => matches!(ast.as_ref(), Ast::Commit { .. } | Ast::Rollback { savepoint: None, .. }),
+        _ => false,
+    }
+}
+
+/// The first words of a statement, which is how an error names it.
+fn verb(ast: &Ast) -> String {
+    let text = ast.to_string();
+    let words: Vec<&str> =
+        text.split_whitespace().take(3).take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).collect();
+    if words.is_empty() { "this statement".to_string() } else { words.join(" ") }
+}

@@ -1,0 +1,146 @@
+//! `SELECT`, `VALUES`, `WITH`, `EXPLAIN`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ParamValues;
+use datafusion::common::ScalarValue;
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::parser::Statement as DataFusionStatement;
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use futures::StreamExt;
+
+use super::{Described, Usage};
+use crate::error::{Error, Kind, Result};
+use crate::execution::Execution;
+use crate::parser::{Statement, mentions_default_embedding};
+use crate::session::Session;
+
+pub(super) const USAGE: Usage = Usage {
+    statement: "SELECT",
+    usage: "[WITH ...] SELECT ... | VALUES ... | EXPLAIN [ANALYZE] [VERBOSE] <query>",
+};
+
+pub(super) async fn describe(
+    session: &Session,
+    state: &SessionState,
+    statement: &Statement,
+    ast: &Ast,
+    declared: &[Option<DataType>],
+) -> Result<Described> {
+    let plan = plan(session, state, ast).await?;
+    let parameters = parameter_types(&plan, declared)?;
+    let plan = typed(plan, &parameters)?;
+    // Analysis finds what a client should hear of at Parse, and gives the result its final types.
+    let plan = analyzed(state, plan)?;
+    let schema = shown(statement, Arc::clone(plan.schema().inner()));
+    Ok(Described::rows(schema, parameters))
+}
+
+pub(super) async fn run(
+    session: &Session,
+    state: &SessionState,
+    statement: &Statement,
+    ast: &Ast,
+    parameters: Vec<ScalarValue>,
+) -> Result<Execution> {
+    let plan = with_parameters(plan(session, state, ast).await?, parameters)?;
+    let verb = if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) { "EXPLAIN" } else { "SELECT" };
+    let stream = DataFrame::new(state.clone(), plan).execute_stream().await?;
+    let schema = shown(statement, stream.schema());
+    Ok(Execution::rows(verb, renamed(stream, schema)))
+}
+
+/// Plans a query, on tables as they are now.
+pub(super) async fn plan(session: &Session, state: &SessionState, ast: &Ast) -> Result<LogicalPlan> {
+    if mentions_default_embedding(ast, session.engine.models.default_embedding()) {
+        session.engine.models.ensure_default().await?;
+    }
+    let plan = state.statement_to_plan(planner_statement(ast.clone())).await?;
+    read_only().verify_plan(&plan).map_err(|_| {
+        Error::unsupported("a statement that writes, inside a query or EXPLAIN").with_hint("Run it as a statement of its own.")
+    })?;
+    Ok(plan)
+}
+
+/// The planner's wrapping of a statement.
+pub(super) fn planner_statement(ast: Ast) -> DataFusionStatement {
+    DataFusionStatement::Statement(Box::new(ast))
+}
+
+/// Queries read. What writes goes through statements of its own, which keep constraints and transactions.
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// Types of `$1`, `$2`, ...: as declared, else as the statement's shape tells, else text.
+pub(super) fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
+    let mut inferred: HashMap<usize, Option<DataType>> = HashMap::new();
+    for (name, data_type) in plan.get_parameter_types()? {
+        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|n| *n > 0);
+        let Some(number) = number else {
+            return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
+        };
+        inferred.insert(number, data_type);
+    }
+    let count = inferred.keys().copied().max().unwrap_or(0).max(declared.len());
+    // PostgreSQL's protocol counts parameters in 16 bits.
+    if count > usize::from(u16::MAX) {
+        return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter ${count}")));
+    }
+    let of = |number: usize| {
+        let told = declared.get(number - 1).cloned().flatten();
+        told.or_else(|| inferred.get(&number).cloned().flatten()).filter(|data_type| *data_type != DataType::Null)
+    };
+    Ok((1..=count).map(|number| of(number).unwrap_or(DataType::Utf8)).collect())
+}
+
+/// The plan with NULLs of the parameters' types in their places: for its schema only.
+pub(super) fn typed(plan: LogicalPlan, parameters: &[DataType]) -> Result<LogicalPlan> {
+    let nulls = parameters.iter().map(ScalarValue::try_from).collect::<Result<Vec<_>, _>>()?;
+    with_parameters(plan, nulls)
+}
+
+pub(super) fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    if parameters.is_empty() {
+        if let Some(name) = plan.get_parameter_types()?.into_keys().next() {
+            return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
+        }
+        return Ok(plan);
+    }
+    let values = parameters.into_iter().map(|value| ScalarAndMetadata::new(value, None)).collect();
+    Ok(plan.with_param_values(ParamValues::List(values))?)
+}
+
+pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?)
+}
+
+fn shown(statement: &Statement, schema: SchemaRef) -> SchemaRef {
+    match &statement.names {
+        Some(names) => names.apply(&schema),
+        None => schema,
+    }
+}
+
+/// The same stream under the client's column names.
+fn renamed(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    if stream.schema() == schema {
+        return stream;
+    }
+    let outer = Arc::clone(&schema);
+    let batches = stream.map(move |batch| {
+        let batch = batch?;
+        // Operators may hand on batches whose fields are more or less nullable than the plan says.
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(outer, batches))
+}

@@ -1,0 +1,188 @@
+//! What a writing statement writes to, and how it stands with an open transaction block.
+
+use std::fmt;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, SqlOption, Value};
+use futures::future::BoxFuture;
+use url::Url;
+
+use crate::catalog::{RESERVED_SCHEMAS, TableEntry, TableKind};
+use crate::error::{Error, Kind, Result};
+use crate::execution::Execution;
+use crate::planning::{CATALOG, default_schema};
+use crate::session::Session;
+use crate::transaction::{DeferredWork, PendingWrite, TransactionStatus};
+
+/// A table's full name, folded as PostgreSQL folds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub schema: String,
+    pub name: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.schema, self.name)
+    }
+}
+
+impl Target {
+    pub fn of(session: &Session, name: &ObjectName) -> Result<Target> {
+        let parts = parts(name)?;
+        let target = match parts.as_slice() {
+            [name] => Target { schema: default_schema(&session.settings.lock(), &session.engine), name: name.clone() },
+            [schema, name] => Target { schema: schema.clone(), name: name.clone() },
+            [catalog, schema, name] if catalog == CATALOG => Target { schema: schema.clone(), name: name.clone() },
+            _ => return Err(Error::unsupported(format!("the name {name} of another database"))),
+        };
+        if RESERVED_SCHEMAS.contains(&target.schema.as_str()) {
+            return Err(Error::new(Kind::InsufficientPrivilege, format!("schema \"{}\" is read-only", target.schema)));
+        }
+        Ok(target)
+    }
+
+    /// The table as the catalog has it.
+    pub fn entry(&self, session: &Session) -> Result<TableEntry> {
+        let snapshot = session.engine.catalog.snapshot();
+        snapshot.table(&self.schema, &self.name).cloned().ok_or_else(|| {
+            Error::new(Kind::UndefinedTable, format!("relation \"{}\" does not exist", self.shown()))
+        })
+    }
+
+    pub fn exists(&self, session: &Session) -> bool {
+        session.engine.catalog.snapshot().table(&self.schema, &self.name).is_some()
+    }
+
+    pub fn duplicate(&self) -> Error {
+        Error::new(Kind::DuplicateTable, format!("relation \"{}\" already exists", self.shown()))
+    }
+
+    fn shown(&self) -> String {
+        if self.schema == crate::catalog::DEFAULT_SCHEMA { self.name.clone() } else { self.to_string() }
+    }
+}
+
+pub(super) fn parts(name: &ObjectName) -> Result<Vec<String>> {
+    let part = |part: &datafusion::sql::sqlparser::ast::ObjectNamePart| {
+        part.as_ident().map(folded).ok_or_else(|| Error::unsupported(format!("the name {name}")))
+    };
+    name.0.iter().map(part).collect()
+}
+
+pub(super) fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+pub(super) fn in_block(session: &Session) -> bool {
+    session.transaction.lock().status == TransactionStatus::InTransaction
+}
+
+/// For statements whose effect can't be put off.
+pub(super) fn check_outside_block(session: &Session, statement: &str) -> Result<()> {
+    session.transaction.lock().check_writable(statement)?;
+    if in_block(session) {
+        return Err(Error::new(Kind::ActiveTransaction, format!("{statement} cannot run inside a transaction block"))
+            .with_hint("Run it outside BEGIN and COMMIT; with a driver, turn autocommit on."));
+    }
+    Ok(())
+}
+
+/// Runs a change of the catalog now, or at COMMIT when a transaction block is open.
+pub(super) async fn now_or_at_commit(
+    session: &Session,
+    target: String,
+    tag: &'static str,
+    work: impl for<'a> FnOnce(&'a Session) -> BoxFuture<'a, Result<()>> + Send + Sync + 'static,
+) -> Result<Execution> {
+    session.transaction.lock().check_writable(tag)?;
+    if !in_block(session) {
+        work(session).await?;
+        return Ok(Execution::done(tag));
+    }
+    let mut transaction = session.transaction.lock();
+    if let Some(pending) = &transaction.pending {
+        return Err(crate::transaction::two_targets(&pending.target, &target));
+    }
+    transaction.pending = Some(PendingWrite { target, work: Box::new(Deferred { tag, work: Box::new(work) }) });
+    Ok(Execution::done(tag).with_notice("NOTICE", format!("{tag} takes effect at COMMIT")))
+}
+
+type Work = dyn for<'a> FnOnce(&'a Session) -> BoxFuture<'a, Result<()>> + Send + Sync;
+
+struct Deferred {
+    tag: &'static str,
+    work: Box<Work>,
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Deferred").field("tag", &self.tag).finish()
+    }
+}
+
+#[async_trait::async_trait]
+impl DeferredWork for Deferred {
+    async fn commit(self: Box<Self>, session: &Session) -> Result<()> {
+        (self.work)(session).await
+    }
+
+    async fn roll_back(self: Box<Self>, _session: &Session) {}
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// A LOCATION: a URL, or a path, which is taken from the server's working directory when it is relative.
+pub(super) fn location(text: &str) -> Result<Url> {
+    if let Ok(url) = Url::parse(text)
+        && url.scheme().len() > 1
+    {
+        return match url.scheme() {
+            "file" => Ok(url),
+            scheme => Err(Error::unsupported(format!("the location scheme \"{scheme}\""))
+                .with_hint("Use a path, or a URL that begins with file://.")),
+        };
+    }
+    let invalid = || Error::new(Kind::InvalidParameterValue, format!("invalid location \"{text}\""));
+    let path = std::path::absolute(text).map_err(|_| invalid())?;
+    if path.is_dir() || text.ends_with('/') || path.extension().is_none() {
+        Url::from_directory_path(&path).map_err(|()| invalid())
+    } else {
+        Url::from_file_path(&path).map_err(|()| invalid())
+    }
+}
+
+/// Checks that rows may be added to a table.
+pub(super) fn check_insertable(entry: &TableEntry) -> Result<()> {
+    match entry.kind {
+        TableKind::Managed | TableKind::Located => Ok(()),
+        TableKind::External(_) => Err(Error::unsupported(format!("writing to external table \"{}\"", entry.name))
+            .with_hint("CREATE TABLE ... LOCATION opens a Delta table for writing.")),
+    }
+}
+
+/// `key = value` options as text.
+pub(super) fn options(options: &[SqlOption]) -> Result<Vec<(String, String)>> {
+    let pair = |option: &SqlOption| match option {
+        SqlOption::KeyValue { key, value } => Ok((key.value.clone(), text(value)?)),
+        other => Err(Error::unsupported(format!("the option {other}"))),
+    };
+    options.iter().map(pair).collect()
+}
+
+fn text(value: &Expr) -> Result<String> {
+    match value {
+        Expr::Identifier(ident) => Ok(ident.value.clone()),
+        Expr::Array(array) => Ok(array.elem.iter().map(text).collect::<Result<Vec<_>>>()?.join(",")),
+        Expr::Value(value) => match &value.value {
+            Value::Number(number, _) => Ok(number.to_string()),
+            Value::Boolean(on) => Ok(on.to_string()),
+            other => other
+                .clone()
+                .into_string()
+                .ok_or_else(|| Error::new(Kind::SyntaxError, format!("an option's value must be a literal: {other}"))),
+        },
+        other => Err(Error::new(Kind::SyntaxError, format!("an option's value must be a literal: {other}"))),
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong in the lake, typed so that the caller can choose an SQLSTATE, and worded like PostgreSQL:
+//! a lowercase message, with detail and hint as sentences.
+
+use std::error::Error as StdError;
+
+use arrow::datatypes::DataType;
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use deltalake::kernel::transaction::TransactionError;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no delta table at \"{location}\"")]
+    NotATable { location: String },
+    #[error("location \"{location}\" is in use")]
+    LocationInUse { location: String },
+    /// The definition of a table contradicts itself or the format.
+    #[error("{message}")]
+    InvalidDefinition { message: String },
+    /// `column` is a dotted path when the constraint is on a nested field; `row` the first failing row, shortened.
+    #[error("null value in column \"{column}\" violates not-null constraint")]
+    NotNullViolation { column: String, row: String },
+    #[error("new row violates check constraint \"{constraint}\"")]
+    CheckViolation { constraint: String, expression: String, row: String },
+    #[error("value of column \"{column}\" differs from its generation expression")]
+    GeneratedViolation { column: String, expression: String, row: String },
+    /// `column` is empty where only the type is known.
+    #[error("{}", unsupported_type(column, data_type))]
+    UnsupportedType { column: String, data_type: DataType },
+    #[error("delta feature not supported: {name}")]
+    UnsupportedFeature { name: String },
+    /// Another commit came between; the statement may be run again on a fresh snapshot.
+    #[error("could not commit because of a concurrent change of the table")]
+    Conflict { message: String },
+    #[error("value of column \"{column}\" cannot be stored: {message}")]
+    CastFailed { column: String, message: String },
+    #[error("i/o error: {0}")]
+    Io(#[source] std::io::Error),
+    #[error("out of memory")]
+    OutOfMemory { message: String },
+    #[error("canceled")]
+    Cancelled,
+    /// An error of the input plan, its chain of sources as it was raised.
+    #[error(transparent)]
+    DataFusion(DataFusionError),
+    #[error(transparent)]
+    Delta(DeltaTableError),
+    /// A fault of this program or of a library, never of the input.
+    #[error("{message}")]
+    Internal { message: String },
+}
+
+impl Error {
+    /// The second sentence of the report: which row, which expression, what the other side said.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Error::NotNullViolation { row, .. } => Some(format!("Failing row contains ({row}).")),
+            Error::CheckViolation { expression, row, .. } => {
+                Some(format!("The expression is {expression}. Failing row contains ({row})."))
+            }
+            Error::GeneratedViolation { expression, row, .. } => {
+                Some(format!("The expression is {expression}. Failing row contains ({row})."))
+            }
+            Error::Conflict { message } | Error::OutOfMemory { message } => Some(message.clone()),
+            _ => None,
+        }
+    }
+
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Error::NotATable { .. } => "A delta table is a folder that holds a _delta_log folder with commits.",
+            Error::LocationInUse { .. } => "Choose an empty location, or open what is there as an external table.",
+            Error::CheckViolation { .. } => {
+                "In a delta table a check must be true for every row; NULL does not pass, unlike in PostgreSQL."
+            }
+            Error::GeneratedViolation { .. } => "Leave the column out of the statement and it is computed.",
+            Error::UnsupportedType { .. } => "Cast the column to a type that the table can hold, such as text.",
+            Error::Conflict { .. } => "Run the statement again.",
+            Error::OutOfMemory { .. } => "Raise the memory limit, or write fewer partitions at once.",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn unsupported_type(column: &str, data_type: &DataType) -> String {
+    match column {
+        "" => format!("delta tables cannot store type {data_type}"),
+        column => format!("column \"{column}\" has type {data_type}, which delta tables cannot store"),
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        if let DataFusionError::ResourcesExhausted(message) = error.find_root() {
+            return Error::OutOfMemory { message: message.clone() };
+        }
+        Error::DataFusion(error)
+    }
+}
+
+impl From<DeltaTableError> for Error {
+    fn from(error: DeltaTableError) -> Self {
+        if let Some(io) = io_error(&error) {
+            return Error::Io(std::io::Error::new(io.kind(), error.to_string()));
+        }
+        match error {
+            DeltaTableError::VersionAlreadyExists(version) => {
+                Error::Conflict { message: format!("Version {version} exists already.") }
+            }
+            DeltaTableError::Transaction { source } => match source {
+                TransactionError::CommitConflict(conflict) => Error::Conflict { message: conflict.to_string() },
+                TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => {
+                    Error::Conflict { message: source.to_string() }
+                }
+                TransactionError::UnsupportedTableFeatures(features) => Error::UnsupportedFeature {
+                    name: features.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                },
+                TransactionError::TableFeaturesRequired(feature) => {
+                    Error::UnsupportedFeature { name: feature.to_string() }
+                }
+                source => Error::Delta(DeltaTableError::Transaction { source }),
+            },
+            error => Error::Delta(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Error::Io(error)
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_cancelled() {
+            return Error::Cancelled;
+        }
+        Error::Internal { message: format!("a task of the write failed: {error}") }
+    }
+}
+
+/// The i/o error at the bottom of a chain: a full disk reads as one, not as a fault of the format.
+fn io_error(error: &DeltaTableError) -> Option<&std::io::Error> {
+    let mut source = error.source();
+    while let Some(current) = source {
+        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+            return Some(io);
+        }
+        source = current.source();
+    }
+    None
+}

@@ -1,0 +1,271 @@
+//! The tables of a lake by their locations: created, opened, appended to, removed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::object_store::ObjectStoreExt;
+use deltalake::kernel::transaction::PROTOCOL;
+use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::definition::{Definition, TableSpec};
+use crate::error::{Error, Result};
+use crate::external::{self, Format};
+use crate::rules::{Demands, Rules};
+use crate::snapshot::Snapshot;
+use crate::writer::Files;
+use crate::{commit, layout, location, writer};
+
+/// Opens and writes Delta tables. Cheap to clone; clones share the list of tables that are being created.
+#[derive(Clone, Debug, Default)]
+pub struct Lake {
+    /// Roots of the tables whose creation is under way here: two must not fill one folder.
+    creating: Arc<Mutex<HashSet<Url>>>,
+}
+
+/// What a statement has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    /// The version that holds the rows; the one that was read, when there were none.
+    pub version: u64,
+    pub files_added: usize,
+}
+
+impl Lake {
+    pub fn new() -> Lake {
+        Lake::default()
+    }
+
+    /// Whether a table of `spec` could be made and written to: its checks and generation expressions can be evaluated,
+    /// depend on nothing but the row, and generated columns don't refer to each other.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDefinition`], [`Error::UnsupportedType`], [`Error::UnsupportedFeature`].
+    pub fn validate(&self, spec: &TableSpec, session: &SessionState) -> Result<()> {
+        let definition = Definition::of(spec)?;
+        Rules::compile(&definition.demands(), &definition.schema, session)?.refuse_volatile()
+    }
+
+    /// Makes an empty table at a location that doesn't exist yet, or is an empty folder.
+    ///
+    /// # Errors
+    /// [`Error::LocationInUse`], [`Error::InvalidDefinition`], [`Error::UnsupportedType`],
+    /// [`Error::UnsupportedFeature`].
+    pub async fn create(&self, location: &Url, spec: &TableSpec) -> Result<()> {
+        let definition = Definition::of(spec)?;
+        let mut claim = self.claim(location)?;
+        let log_store = claim.prepare().await?;
+        claim.commit(log_store, definition, Files { adds: Vec::new(), rows: 0 }).await?;
+        Ok(())
+    }
+
+    /// The newest version of the table at `location`, read from its log.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`]; [`Error::UnsupportedFeature`] when the table uses what this engine can't read.
+    pub async fn open(&self, location: &Url) -> Result<Snapshot> {
+        let root = location::root(location)?;
+        let log_store = location::existing_table(&root).await?;
+        let snapshot = Snapshot::newest(root, log_store).await?;
+        PROTOCOL.can_read_from(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
+        Ok(snapshot)
+    }
+
+    /// Adds the rows of `plan` to the table, in one commit or not at all.
+    ///
+    /// The plan's columns are matched by name and converted to the table's types; a value that doesn't fit fails the
+    /// statement. A generated column that the plan leaves out is computed, one that it has is verified; any other
+    /// column that it leaves out is NULL. NOT NULL (nested too), CHECK constraints and invariants hold for each row.
+    /// No rows make no commit.
+    ///
+    /// # Errors
+    /// [`Error::NotNullViolation`], [`Error::CheckViolation`], [`Error::GeneratedViolation`], [`Error::CastFailed`];
+    /// [`Error::Conflict`] when the table's definition has changed since `snapshot`; [`Error::DataFusion`] with the
+    /// plan's own error in its chain.
+    pub async fn append(&self, snapshot: &Snapshot, plan: LogicalPlan, session: &SessionState) -> Result<Written> {
+        PROTOCOL.can_write_to(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
+        let store = snapshot.log_store().object_store(None);
+        let property = |key: &str| snapshot.properties().get(key).map(String::as_str);
+        let files = write_plan(plan, session, &snapshot.demands(), store.clone(), property).await?;
+        let (rows, files_added) = (files.rows, files.adds.len());
+        if files_added == 0 {
+            return Ok(Written { rows, version: snapshot.version(), files_added });
+        }
+        let paths: Vec<String> = files.adds.iter().map(|add| add.path.clone()).collect();
+        match commit::append(snapshot.log_store().clone(), snapshot.state(), files).await {
+            Ok(version) => Ok(Written { rows, version, files_added }),
+            Err(error) => {
+                if matches!(error, Error::Conflict { .. }) {
+                    discard(&store, paths).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a table that starts with the rows of `plan`. Definition and rows are one commit, version 0: until then
+    /// the location holds no table, whatever files lie there. They are cleared away when the statement fails or its
+    /// future is dropped; after a kill they stay, and [`Lake::clear_unfinished`] removes them.
+    ///
+    /// # Errors
+    /// Those of [`Lake::create`] and of [`Lake::append`].
+    pub async fn create_as(
+        &self,
+        location: &Url,
+        spec: &TableSpec,
+        plan: LogicalPlan,
+        session: &SessionState,
+    ) -> Result<Written> {
+        let definition = Definition::of(spec)?;
+        let mut claim = self.claim(location)?;
+        let log_store = claim.prepare().await?;
+        let property = |key: &str| definition.spec.properties.get(key).map(String::as_str);
+        let files = match write_plan(plan, session, &definition.demands(), log_store.object_store(None), property).await
+        {
+            Ok(files) => files,
+            Err(error) => {
+                claim.give_up().await;
+                return Err(error);
+            }
+        };
+        let (rows, files_added) = (files.rows, files.adds.len());
+        let version = claim.commit(log_store, definition, files).await?;
+        Ok(Written { rows, version, files_added })
+    }
+
+    /// Deletes a table and its files. Its log goes first, in one step: what is left of a removal that was cut short
+    /// is no table, and a second call finishes it. A location that doesn't exist is fine.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`] when the folder holds something else.
+    pub async fn remove(&self, location: &Url) -> Result<()> {
+        location::remove_table(&location::root(location)?).await
+    }
+
+    /// Clears away what a creation left at `location` that was killed before its commit. True when the location is
+    /// free now; false when a table is there, or is being created, which stays.
+    pub async fn clear_unfinished(&self, location: &Url) -> Result<bool> {
+        let root = location::root(location)?;
+        if self.creating.lock().contains(&root) {
+            return Ok(false);
+        }
+        location::clear_unfinished(&root).await
+    }
+
+    /// A table to scan at a location that this lake doesn't own.
+    ///
+    /// Parquet and CSV: one file or a folder; the schema is inferred when none is given. `options` are DataFusion's
+    /// format options, `format.` left out or not (`has_header`, `delimiter`, ...). Delta takes neither.
+    pub async fn external(
+        &self,
+        format: Format,
+        location: &Url,
+        schema: Option<SchemaRef>,
+        options: &BTreeMap<String, String>,
+        session: &SessionState,
+    ) -> Result<Arc<dyn TableProvider>> {
+        match format {
+            Format::Delta => {
+                external::refuse_options(schema.is_some(), options)?;
+                self.open(location).await?.provider(session)
+            }
+            Format::Parquet | Format::Csv => external::listing(format, location, schema, options, session).await,
+        }
+    }
+
+    fn claim(&self, location: &Url) -> Result<Claim> {
+        let root = location::root(location)?;
+        if !self.creating.lock().insert(root.clone()) {
+            return Err(Error::LocationInUse { location: location::display(&root) });
+        }
+        Ok(Claim { root, creating: self.creating.clone(), to_clear: false })
+    }
+}
+
+/// The right to fill an empty location. Dropped before its commit, it empties the location again.
+struct Claim {
+    root: Url,
+    creating: Arc<Mutex<HashSet<Url>>>,
+    /// Whether what lies at the location is ours, and no table yet.
+    to_clear: bool,
+}
+
+impl Claim {
+    async fn prepare(&mut self) -> Result<LogStoreRef> {
+        let log_store = location::vacant(&self.root).await?;
+        self.to_clear = true;
+        Ok(log_store)
+    }
+
+    /// Once the commit is under way, dropping the future leaves the location alone: the entry may still land.
+    async fn commit(&mut self, log_store: LogStoreRef, definition: Definition, files: Files) -> Result<u64> {
+        self.to_clear = false;
+        let committed = commit::create(log_store, &self.root, definition, files).await;
+        if committed.is_err() {
+            self.give_up().await;
+        }
+        committed
+    }
+
+    async fn give_up(&mut self) {
+        self.to_clear = false;
+        clear(&self.root).await;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let (root, creating) = (self.root.clone(), self.creating.clone());
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.to_clear => {
+                runtime.spawn(async move {
+                    clear(&root).await;
+                    creating.lock().remove(&root);
+                });
+            }
+            _ => {
+                creating.lock().remove(&root);
+            }
+        }
+    }
+}
+
+async fn clear(root: &Url) {
+    if let Err(error) = location::clear_unfinished(root).await {
+        tracing::warn!(location = %root, %error, "could not clear away an unfinished table");
+    }
+}
+
+async fn write_plan<'a>(
+    plan: LogicalPlan,
+    session: &SessionState,
+    demands: &Demands<'_>,
+    store: ObjectStoreRef,
+    property: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Files> {
+    let plan = session.create_physical_plan(&plan).await?;
+    let rules = Rules::compile(demands, &plan.schema(), session)?;
+    let config = layout::writer_config(rules.written_schema(), demands, property)?;
+    let partitioned = !demands.partition_columns.is_empty();
+    writer::write(plan, session, Arc::new(rules), store, config, partitioned).await
+}
+
+/// Deletes files that no commit will name. What can't be deleted is an orphan, and harmless.
+async fn discard(store: &ObjectStoreRef, paths: Vec<String>) {
+    for path in paths {
+        match deltalake::Path::from_url_path(&path) {
+            Ok(path) => {
+                if let Err(error) = store.delete(&path).await {
+                    tracing::warn!(%path, %error, "could not delete an orphan file");
+                }
+            }
+            Err(error) => tracing::warn!(%path, %error, "could not delete an orphan file"),
+        }
+    }
+}

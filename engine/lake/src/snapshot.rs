@@ -1,0 +1,174 @@
+//! A table as one version of its log has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
+use deltalake::kernel::transaction::PROTOCOL;
+use deltalake::kernel::{Action, EagerSnapshot, StructTypeExt};
+use deltalake::logstore::{LogStoreRef, get_actions};
+use deltalake::table::config::TablePropertiesExt;
+use deltalake::{DeltaTable, DeltaTableError};
+use url::Url;
+
+use crate::definition::{Check, Generated};
+use crate::error::{Error, Result};
+use crate::rules::Demands;
+use crate::types::plain_schema;
+
+/// How far back a refused log is searched for its protocol.
+const SEARCHED_VERSIONS_MAX: usize = 100;
+/// The property that says whether the files use the schema's names.
+const COLUMN_MAPPING_MODE: &str = "delta.columnMapping.mode";
+
+/// A version of a table that never changes: what it holds, and what it demands of rows. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    location: Url,
+    log_store: LogStoreRef,
+    state: Arc<EagerSnapshot>,
+    schema: SchemaRef,
+    partition_columns: Vec<String>,
+    checks: Vec<Check>,
+    invariants: Vec<Check>,
+    generated: Vec<Generated>,
+    properties: BTreeMap<String, String>,
+    /// The schema as the log annotates it, where the table has column mapping.
+    mapped: Option<SchemaRef>,
+}
+
+impl Snapshot {
+    /// The newest version of the table at `location`.
+    pub(crate) async fn newest(location: Url, log_store: LogStoreRef) -> Result<Snapshot> {
+        let state = match EagerSnapshot::try_new(log_store.as_ref(), None).await {
+            Ok(state) => state,
+            Err(error) => return Err(refusal(&log_store, error).await),
+        };
+        let kernel_schema = state.schema();
+        let metadata_error = |error: deltalake::kernel::Error| Error::Delta(error.into());
+        let constraints = state.table_properties().get_constraints();
+        let mut checks: Vec<Check> =
+            constraints.into_iter().map(|check| Check { name: check.name, expression_sql: check.expr }).collect();
+        checks.sort_by(|left, right| left.name.cmp(&right.name));
+        let invariants = kernel_schema.get_invariants().map_err(metadata_error)?;
+        let invariants = invariants.into_iter();
+        let generated = kernel_schema.get_generated_columns().map_err(metadata_error)?;
+        let mut generated: Vec<Generated> = generated
+            .into_iter()
+            .map(|generated| Generated { column: generated.name, expression_sql: generated.generation_expr })
+            .collect();
+        let annotated = state.arrow_schema();
+        let schema = plain_schema(&annotated);
+        let mode = state.metadata().configuration().get(COLUMN_MAPPING_MODE);
+        let mapped = mode.is_some_and(|mode| mode != "none").then_some(annotated);
+        generated.sort_by_key(|generated| schema.index_of(&generated.column).ok());
+        let inner = Inner {
+            location,
+            log_store,
+            schema,
+            mapped,
+            partition_columns: state.metadata().partition_columns().to_vec(),
+            checks,
+            invariants: invariants
+                .map(|rule| Check { name: rule.field_name, expression_sql: rule.invariant_sql })
+                .collect(),
+            generated,
+            properties: state.metadata().configuration().clone().into_iter().collect(),
+            state: Arc::new(state),
+        };
+        Ok(Snapshot { inner: Arc::new(inner) })
+    }
+
+    /// The columns in the table's order, as the table stores them (text is `Utf8`), NOT NULL as nullability.
+    pub fn schema(&self) -> SchemaRef {
+        self.inner.schema.clone()
+    }
+
+    pub fn version(&self) -> u64 {
+        self.inner.state.version()
+    }
+
+    pub fn partition_columns(&self) -> &[String] {
+        &self.inner.partition_columns
+    }
+
+    /// By name.
+    pub fn checks(&self) -> &[Check] {
+        &self.inner.checks
+    }
+
+    /// In the order of the columns.
+    pub fn generated(&self) -> &[Generated] {
+        &self.inner.generated
+    }
+
+    /// All properties of the table, those of the format (`delta.`) included.
+    pub fn properties(&self) -> &BTreeMap<String, String> {
+        &self.inner.properties
+    }
+
+    pub fn comment(&self) -> Option<&str> {
+        self.inner.state.metadata().description()
+    }
+
+    /// The table's folder; its path ends with a slash.
+    pub fn location(&self) -> &Url {
+        &self.inner.location
+    }
+
+    /// A table to scan, and only to scan: rows go in through [`crate::Lake::append`], which keeps the constraints.
+    ///
+    /// Text comes as `Utf8View` where the session's `datafusion.execution.parquet.schema_force_view_types` is on
+    /// (the default), except in partition columns, which are plain `Utf8`. The store is registered with the
+    /// session's runtime.
+    pub fn provider(&self, session: &SessionState) -> Result<Arc<dyn TableProvider>> {
+        DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
+        // Dictionaries would reach the client as such; a partition value costs little as plain text.
+        let config = DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false);
+        Ok(Arc::new(DeltaScanNext::new(self.inner.state.clone(), config)?))
+    }
+
+    pub(crate) fn state(&self) -> &EagerSnapshot {
+        &self.inner.state
+    }
+
+    pub(crate) fn log_store(&self) -> &LogStoreRef {
+        &self.inner.log_store
+    }
+
+    pub(crate) fn demands(&self) -> Demands<'_> {
+        Demands {
+            schema: &self.inner.schema,
+            partition_columns: &self.inner.partition_columns,
+            checks: &self.inner.checks,
+            invariants: &self.inner.invariants,
+            generated: &self.inner.generated,
+            mapped: self.inner.mapped.as_ref(),
+        }
+    }
+}
+
+/// Why a log could not be read: a feature that this engine lacks, where its newest protocol names one. The library
+/// says so in words only.
+async fn refusal(log_store: &LogStoreRef, error: DeltaTableError) -> Error {
+    let Ok(newest) = log_store.get_latest_version(0).await else { return error.into() };
+    for version in (0..=newest).rev().take(SEARCHED_VERSIONS_MAX) {
+        let Ok(Some(entry)) = log_store.read_commit_entry(version).await else { break };
+        let Ok(actions) = get_actions(version, &entry) else { break };
+        for action in actions {
+            if let Action::Protocol(protocol) = action {
+                let readable = PROTOCOL.can_read_from_protocol(&protocol);
+                return readable.err().map_or(error, DeltaTableError::from).into();
+            }
+        }
+    }
+    error.into()
+}

@@ -1,0 +1,237 @@
+//! Rows into Parquet files: the plan's partitions run as tasks, check their rows, and feed a few file writers.
+//!
+//! Nothing is collected: a batch waits only in short queues, and an open file holds one row group. Dropping the
+//! future ends the plan's tasks; the writers see their queues close, and abandon their uploads. A file that was
+//! complete by then is an orphan that no version names.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
+use deltalake::kernel::Add;
+use deltalake::logstore::ObjectStoreRef;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::error::{Error, Result};
+use crate::layout::ROW_GROUP_BYTES_MAX;
+use crate::rules::Rules;
+
+/// A further writer joins for each so many bytes of rows, so that a small statement makes one file.
+const BYTES_PER_WRITER: usize = 64 << 20;
+const WRITERS_MAX: usize = 16;
+/// A partitioned table has a file open for each partition value; past this many bytes of rows they are all closed.
+const PARTITIONED_BYTES_MAX: usize = 512 << 20;
+const QUEUED_BATCHES_MAX: usize = 2;
+
+/// Files that lie in the table's folder and wait for a commit to name them.
+pub(crate) struct Files {
+    pub adds: Vec<Add>,
+    pub rows: u64,
+}
+
+/// Runs `plan` and writes its rows, in the table's order where the plan has a single partition.
+///
+/// # Errors
+/// The plan's own error as it was raised; the first demand of `rules` that a row breaks; errors of the store.
+pub(crate) async fn write(
+    plan: Arc<dyn ExecutionPlan>,
+    session: &SessionState,
+    rules: Arc<Rules>,
+    store: ObjectStoreRef,
+    config: WriterConfig,
+    partitioned: bool,
+) -> Result<Files> {
+    let context = session.task_ctx();
+    let reservation = MemoryConsumer::new("delta write").register(context.memory_pool());
+    let streams = execute_stream_partitioned(plan, context)?;
+    // Writers of a partitioned table would each open a file for every partition value.
+    let writers_max = if partitioned { 1 } else { session.config().target_partitions().clamp(1, WRITERS_MAX) };
+    let mut pool =
+        Writers { store, config, partitioned, writers_max, reservation, open: Vec::new(), bytes: 0, turn: 0 };
+    let (sender, mut checked) = mpsc::channel(QUEUED_BATCHES_MAX);
+    let mut readers = JoinSet::new();
+    for stream in streams {
+        readers.spawn(read(stream, rules.clone(), sender.clone()));
+    }
+    drop(sender);
+    match drive(&mut readers, &mut checked, &mut pool).await {
+        Ok(rows) => Ok(Files { adds: pool.finish().await?, rows }),
+        Err(error) => {
+            readers.abort_all();
+            Err(pool.abandon().await.unwrap_or(error))
+        }
+    }
+}
+
+/// Moves rows from the readers to the writers until there are no more; their number.
+async fn drive(
+    readers: &mut JoinSet<()>,
+    checked: &mut mpsc::Receiver<Result<RecordBatch>>,
+    writers: &mut Writers,
+) -> Result<u64> {
+    let mut rows = 0u64;
+    while let Some(batch) = checked.recv().await {
+        let batch = batch?;
+        rows = rows.saturating_add(batch.num_rows() as u64);
+        writers.take(batch).await?;
+    }
+    // The queue also closes when a reader panics, and then the rows are not all there.
+    while let Some(ended) = readers.join_next().await {
+        ended?;
+    }
+    Ok(rows)
+}
+
+/// One partition of the plan: its rows, checked, into the queue. Its error is the last thing it sends.
+async fn read(mut stream: SendableRecordBatchStream, rules: Arc<Rules>, queue: mpsc::Sender<Result<RecordBatch>>) {
+    while let Some(batch) = stream.next().await {
+        let checked = match batch {
+            Ok(batch) if batch.num_rows() == 0 => continue,
+            Ok(batch) => rules.apply(&batch),
+            Err(error) => Err(error.into()),
+        };
+        let failed = checked.is_err();
+        if queue.send(checked).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+enum Message {
+    Rows(RecordBatch),
+    Finish,
+}
+
+struct Writer {
+    queue: mpsc::Sender<Message>,
+    task: JoinHandle<Result<Vec<Add>>>,
+}
+
+struct Writers {
+    store: ObjectStoreRef,
+    config: WriterConfig,
+    partitioned: bool,
+    writers_max: usize,
+    reservation: MemoryReservation,
+    open: Vec<Writer>,
+    /// Bytes of rows taken so far, as they lie in memory.
+    bytes: usize,
+    turn: usize,
+}
+
+impl Writers {
+    /// Hands `batch` to the first writer with room, or waits for the one whose turn it is. Fails when a writer is
+    /// gone; [`Writers::abandon`] then knows its error.
+    async fn take(&mut self, batch: RecordBatch) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes(&batch));
+        if self.open.len() < self.writers_max.min(1 + self.bytes / BYTES_PER_WRITER) {
+            self.open.push(self.start());
+        }
+        let held_max = if self.partitioned { PARTITIONED_BYTES_MAX } else { self.open.len() * ROW_GROUP_BYTES_MAX };
+        self.reservation.try_resize(self.bytes.min(held_max))?;
+        let mut message = Message::Rows(batch);
+        let count = self.open.len();
+        for writer in self.open.iter().cycle().skip(self.turn % count).take(count) {
+            match writer.queue.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(back)) => message = back,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(gone()),
+            }
+        }
+        let turn = self.turn % count;
+        self.turn = turn + 1;
+        let writer = self.open.get(turn).ok_or_else(gone)?;
+        writer.queue.send(message).await.map_err(|_| gone())
+    }
+
+    fn start(&self) -> Writer {
+        let (queue, rows) = mpsc::channel(QUEUED_BATCHES_MAX);
+        let task = tokio::spawn(write_rows(self.store.clone(), self.config.clone(), self.partitioned, rows));
+        Writer { queue, task }
+    }
+
+    async fn finish(self) -> Result<Vec<Add>> {
+        for writer in &self.open {
+            let _ = writer.queue.send(Message::Finish).await;
+        }
+        let mut adds = Vec::new();
+        let mut failure = None;
+        for writer in self.open {
+            match writer.task.await.map_err(Error::from).flatten() {
+                Ok(written) => adds.extend(written),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(adds),
+        }
+    }
+
+    /// Ends all writers without their files: they see their queues close. The error of one that failed by itself.
+    async fn abandon(self) -> Option<Error> {
+        let tasks: Vec<_> = self.open.into_iter().map(|writer| writer.task).collect();
+        let mut failure = None;
+        for task in tasks {
+            failure = failure.or(task.await.map_err(Error::from).flatten().err());
+        }
+        failure
+    }
+}
+
+fn gone() -> Error {
+    Error::Internal { message: "a file writer ended early without an error".to_owned() }
+}
+
+/// One writer's task. A queue that closes without [`Message::Finish`] means that the statement has failed.
+async fn write_rows(
+    store: ObjectStoreRef,
+    config: WriterConfig,
+    partitioned: bool,
+    mut queue: mpsc::Receiver<Message>,
+) -> Result<Vec<Add>> {
+    let open = || DeltaWriter::new(store.clone(), config.clone());
+    let mut writer = open();
+    let mut adds = Vec::new();
+    let mut held_bytes = 0usize;
+    loop {
+        match queue.recv().await {
+            Some(Message::Rows(batch)) => {
+                held_bytes = held_bytes.saturating_add(bytes(&batch));
+                if let Err(error) = writer.write(&batch).await {
+                    abandon(writer).await;
+                    return Err(error.into());
+                }
+                if partitioned && held_bytes > PARTITIONED_BYTES_MAX {
+                    adds.extend(std::mem::replace(&mut writer, open()).close().await?);
+                    held_bytes = 0;
+                }
+            }
+            Some(Message::Finish) => {
+                adds.extend(writer.close().await?);
+                return Ok(adds);
+            }
+            None => {
+                abandon(writer).await;
+                return Ok(Vec::new());
+            }
+        }
+    }
+}
+
+async fn abandon(writer: DeltaWriter) {
+    if let Err(error) = writer.abort().await {
+        tracing::warn!(%error, "could not abandon an upload");
+    }
+}
+
+/// Bytes of the rows alone, without what a slice leaves out.
+fn bytes(batch: &RecordBatch) -> usize {
+    let size = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or_default();
+    batch.columns().iter().map(size).sum()
+}

@@ -1,0 +1,43 @@
+"""Runs the peer comparisons and prints them as one Markdown table.
+
+    python -m tools.bench.run target/release/alluvia [--only streaming tabular embedding] [--paragraphs 20000] ...
+
+Each bench starts a server of its own, so that the peak memory belongs to it, and measures its peers right after it on
+the same machine. sentence-transformers joins where tools/requirements-bench.txt is installed.
+"""
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+from tools.bench import embedding, streaming, tabular
+from tools.bench.measure import report
+
+BENCHES = {
+    "streaming": lambda arguments: streaming.run(arguments.binary),
+    "tabular": lambda arguments: tabular.run(arguments.binary, arguments.rows),
+    "embedding": lambda arguments: embedding.run(arguments.binary, arguments.paragraphs, arguments.slow_paragraphs),
+}
+
+
+def main() -> None:
+    """Runs the chosen benches in their order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES))
+    parser.add_argument("--paragraphs", type=int, default=20_000)
+    parser.add_argument("--slow-paragraphs", type=int, default=4_000, help="how many of them the two slow peers see")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    arguments.binary = arguments.binary.absolute()
+    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores", flush=True)
+    rows = []
+    for name in arguments.only:
+        print(f"{name} ...", flush=True)
+        rows += BENCHES[name](arguments)
+    print("\n" + report(rows))
+
+
+if __name__ == "__main__":
+    main()
