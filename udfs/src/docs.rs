@@ -23,7 +23,7 @@ pub fn render_markdown() -> String {
     let mut page = String::from(
         "# Functions\n\n\
          Alluvia's own functions, beside those of [DataFusion](https://datafusion.apache.org/user-guide/sql/). \
-         Every example below is run by the tests.\n\n\
+         The tests run every example below that shows a result.\n\n\
          <!-- Generated: edit udfs/src, then run `UPDATE_DOCS=1 cargo test -p alluvia-udfs`. -->\n",
     );
     for family in Family::ALL {

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::external::{self, Format};
 use crate::rules::{Demands, Rules};
 use crate::snapshot::Snapshot;
-use crate::writer::Files;
+use crate::writer::{Files, Limits};
 use crate::{commit, layout, location, writer};
 
 /// Opens and writes Delta tables. Cheap to clone; clones share the list of tables that are being created.
@@ -46,10 +46,17 @@ impl Lake {
     /// depend on nothing but the row, and generated columns don't refer to each other.
     ///
     /// # Errors
-    /// [`Error::InvalidDefinition`], [`Error::UnsupportedType`], [`Error::UnsupportedFeature`].
+    /// [`Error::InvalidDefinition`], [`Error::UnsupportedType`]; [`Error::UnsupportedFeature`] of a table property.
     pub fn validate(&self, spec: &TableSpec, session: &SessionState) -> Result<()> {
         let definition = Definition::of(spec)?;
-        Rules::compile(&definition.demands(), &definition.schema, session)?.refuse_volatile()
+        match Rules::compile(&definition.demands(), &definition.schema, session) {
+            Ok(rules) => rules.refuse_volatile(),
+            // Of a table that is there already it would be a feature of another engine; here it is a mistake.
+            Err(Error::UnsupportedFeature { name }) => {
+                Err(Error::InvalidDefinition { message: format!("cannot evaluate {name}") })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes an empty table at a location that doesn't exist yet, or is an empty folder.
@@ -253,7 +260,7 @@ async fn write_plan<'a>(
     let rules = Rules::compile(demands, &plan.schema(), session)?;
     let config = layout::writer_config(rules.written_schema(), demands, property)?;
     let partitioned = !demands.partition_columns.is_empty();
-    writer::write(plan, session, Arc::new(rules), store, config, partitioned).await
+    writer::write(plan, session, Arc::new(rules), store, config, partitioned, Limits::default()).await
 }
 
 /// Deletes files that no commit will name. What can't be deleted is an orphan, and harmless.

@@ -126,9 +126,9 @@ impl Snapshot {
 
     /// A table to scan, and only to scan: rows go in through [`crate::Lake::append`], which keeps the constraints.
     ///
-    /// Text comes as `Utf8View` where the session's `datafusion.execution.parquet.schema_force_view_types` is on
-    /// (the default), except in partition columns, which are plain `Utf8`. The store is registered with the
-    /// session's runtime.
+    /// Text and binary come as views (`Utf8View`, `BinaryView`) where the session's
+    /// `datafusion.execution.parquet.schema_force_view_types` is on, which is its default; partition columns are plain
+    /// like the others, not dictionaries. The store is registered with the session's runtime.
     pub fn provider(&self, session: &SessionState) -> Result<Arc<dyn TableProvider>> {
         DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
         // Dictionaries would reach the client as such; a partition value costs little as plain text.

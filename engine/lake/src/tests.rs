@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{Lake, Result, TableSpec, Written};
 
+mod bulk;
 mod constraints;
 mod creation;
 mod failures;

@@ -21,12 +21,23 @@ use crate::error::{Error, Result};
 use crate::layout::ROW_GROUP_BYTES_MAX;
 use crate::rules::Rules;
 
-/// A further writer joins for each so many bytes of rows, so that a small statement makes one file.
-const BYTES_PER_WRITER: usize = 64 << 20;
 const WRITERS_MAX: usize = 16;
-/// A partitioned table has a file open for each partition value; past this many bytes of rows they are all closed.
-const PARTITIONED_BYTES_MAX: usize = 512 << 20;
 const QUEUED_BATCHES_MAX: usize = 2;
+
+/// When a write takes more writers, and when it gives files up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// A further writer joins for each so many bytes of rows, so that a small statement makes one file.
+    pub bytes_per_writer: usize,
+    /// A partitioned table has a file open for each partition value; past this many bytes of rows they are closed.
+    pub partitioned_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { bytes_per_writer: 64 << 20, partitioned_bytes_max: 512 << 20 }
+    }
+}
 
 /// Files that lie in the table's folder and wait for a commit to name them.
 pub(crate) struct Files {
@@ -45,6 +56,7 @@ pub(crate) async fn write(
     store: ObjectStoreRef,
     config: WriterConfig,
     partitioned: bool,
+    limits: Limits,
 ) -> Result<Files> {
     let context = session.task_ctx();
     let reservation = MemoryConsumer::new("delta write").register(context.memory_pool());
@@ -52,7 +64,7 @@ pub(crate) async fn write(
     // Writers of a partitioned table would each open a file for every partition value.
     let writers_max = if partitioned { 1 } else { session.config().target_partitions().clamp(1, WRITERS_MAX) };
     let mut pool =
-        Writers { store, config, partitioned, writers_max, reservation, open: Vec::new(), bytes: 0, turn: 0 };
+        Writers { store, config, partitioned, limits, writers_max, reservation, open: Vec::new(), bytes: 0, turn: 0 };
     let (sender, mut checked) = mpsc::channel(QUEUED_BATCHES_MAX);
     let mut readers = JoinSet::new();
     for stream in streams {
@@ -116,6 +128,7 @@ struct Writers {
     store: ObjectStoreRef,
     config: WriterConfig,
     partitioned: bool,
+    limits: Limits,
     writers_max: usize,
     reservation: MemoryReservation,
     open: Vec<Writer>,
@@ -129,10 +142,11 @@ impl Writers {
     /// gone; [`Writers::abandon`] then knows its error.
     async fn take(&mut self, batch: RecordBatch) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes(&batch));
-        if self.open.len() < self.writers_max.min(1 + self.bytes / BYTES_PER_WRITER) {
+        if self.open.len() < self.writers_max.min(1 + self.bytes / self.limits.bytes_per_writer.max(1)) {
             self.open.push(self.start());
         }
-        let held_max = if self.partitioned { PARTITIONED_BYTES_MAX } else { self.open.len() * ROW_GROUP_BYTES_MAX };
+        let held_max =
+            if self.partitioned { self.limits.partitioned_bytes_max } else { self.open.len() * ROW_GROUP_BYTES_MAX };
         self.reservation.try_resize(self.bytes.min(held_max))?;
         let mut message = Message::Rows(batch);
         let count = self.open.len();
@@ -151,7 +165,8 @@ impl Writers {
 
     fn start(&self) -> Writer {
         let (queue, rows) = mpsc::channel(QUEUED_BATCHES_MAX);
-        let task = tokio::spawn(write_rows(self.store.clone(), self.config.clone(), self.partitioned, rows));
+        let held_bytes_max = if self.partitioned { self.limits.partitioned_bytes_max } else { usize::MAX };
+        let task = tokio::spawn(write_rows(self.store.clone(), self.config.clone(), held_bytes_max, rows));
         Writer { queue, task }
     }
 
@@ -192,7 +207,7 @@ fn gone() -> Error {
 async fn write_rows(
     store: ObjectStoreRef,
     config: WriterConfig,
-    partitioned: bool,
+    held_bytes_max: usize,
     mut queue: mpsc::Receiver<Message>,
 ) -> Result<Vec<Add>> {
     let open = || DeltaWriter::new(store.clone(), config.clone());
@@ -207,7 +222,7 @@ async fn write_rows(
                     abandon(writer).await;
                     return Err(error.into());
                 }
-                if partitioned && held_bytes > PARTITIONED_BYTES_MAX {
+                if held_bytes > held_bytes_max {
                     adds.extend(std::mem::replace(&mut writer, open()).close().await?);
                     held_bytes = 0;
                 }

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_bad_values_are_errors() {
-        assert!(parse("listen = '127.0.0.1:1'").unwrap_err().to_string().contains("listen"));
+        assert!(parse("lissten = '127.0.0.1:1'").unwrap_err().to_string().contains("unknown field `lissten`"));
         assert!(parse("memory-limit = 'much'").is_err());
         assert_eq!(parse("memory-limit = 1024").unwrap().memory_limit, Some(Size { bytes: 1024 }));
     }

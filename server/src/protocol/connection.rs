@@ -177,7 +177,8 @@ async fn receive(read: &mut OwnedReadHalf, mut buffer: BytesMut, frames: &FrameS
             return discard(read).await;
         }
         while frames.is_full() {
-            // Unread bytes hide the end of the stream from `read`; the socket itself knows of it.
+            // Unread bytes hide the end of the stream from `read`, but not from the socket once it has arrived. It can't
+            // arrive while bytes before it wait in the client's kernel: such a statement ends by its own limits.
             if read.ready(Interest::READABLE).await?.is_read_closed() {
                 return Ok(());
             }

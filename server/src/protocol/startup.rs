@@ -130,6 +130,12 @@ fn with_parameters(minor: i32, mut parameters: BTreeMap<String, String>) -> Resu
     let (unsupported, named): (Vec<_>, Vec<_>) =
         parameters.into_iter().partition(|(name, _)| name.starts_with("_pq_."));
     settings.extend(named);
+    for (name, value) in &mut settings {
+        // PostgreSQL reads nothing but the letters and digits of an encoding's name; asyncpg sends it in quotes.
+        if name.eq_ignore_ascii_case("client_encoding") {
+            value.retain(|character| character.is_ascii_alphanumeric());
+        }
+    }
     // Version 3.1 was never spoken; clients that ask for it get 3.0, newer ones 3.2.
     let spoken = if minor >= 2 { 2 } else { 0 };
     let negotiation = (i32::from(spoken) != minor || !unsupported.is_empty())
@@ -232,6 +238,12 @@ mod tests {
         let settings: Vec<String> =
             session(VERSION_3_0, body).settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(settings, ["statement_timeout=5s", "search_path=a b", "x=1", "TimeZone=UTC"]);
+    }
+
+    #[test]
+    fn encodings_are_read_by_letters_and_digits() {
+        let start_up = session(VERSION_3_0, b"user\0ada\0client_encoding\0'utf-8'\0\0");
+        assert_eq!(start_up.settings, vec![("client_encoding".to_string(), "utf8".to_string())]);
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! A model call as the planner sees it: which model, on what, returning which type.
 //!
-//! One reading of the literal arguments serves both the type of the expression and the planner that lifts it, so the
-//! two cannot disagree.
+//! The type of the expression and the call that the planner lifts come from one reading of the literals, so the two
+//! cannot disagree.
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::{Expr, ReturnFieldArgs};
 
 use super::ai_query::AiQuery;
-use super::ddl_type::parse_ddl_type;
 use super::embed::Embed;
 use super::error_struct::error_struct;
+use super::literals::Literals;
 use super::port::ModelPort;
 use crate::declaration::FunctionDoc;
 use crate::error::FunctionError;
@@ -34,7 +34,7 @@ impl ModelFunction {
         self.doc().arguments.iter().map(|argument| argument.name).collect()
     }
 
-    fn doc(self) -> &'static FunctionDoc {
+    pub(super) fn doc(self) -> &'static FunctionDoc {
         match self {
             ModelFunction::AiQuery => &super::ai_query::DOC,
             ModelFunction::Embed => &super::embed::DOC,
@@ -109,50 +109,6 @@ pub(super) fn return_field(
     Ok(Field::new(function.name(), data_type, true).into())
 }
 
-/// What the arguments that must be literals say.
-struct Literals {
-    model: String,
-    return_type: Option<DataType>,
-    fail_on_error: bool,
-}
-
-impl Literals {
-    /// `arguments` holds `None` where an argument is not a literal. Trailing ones may be missing.
-    fn read(function: ModelFunction, models: &dyn ModelPort, arguments: &[Option<&ScalarValue>]) -> Result<Self> {
-        let name = function.name();
-        check_count(function, arguments.len())?;
-        match function {
-            ModelFunction::AiQuery => {
-                let model = text(name, "endpoint", arguments.first())?;
-                let null = FunctionError::NullArgument { function: name, argument: "endpoint" };
-                let ddl = text(name, "returnType", arguments.get(2))?;
-                Ok(Self {
-                    model: model.ok_or(null)?.to_string(),
-                    return_type: ddl.map(parse_ddl_type).transpose()?,
-                    fail_on_error: boolean(name, "failOnError", arguments.get(3))?.unwrap_or(true),
-                })
-            }
-            ModelFunction::Embed => {
-                let model = match text(name, "model", arguments.get(1))? {
-                    Some(model) => model.to_string(),
-                    None => models.default_embedding()?,
-                };
-                Ok(Self { model, return_type: None, fail_on_error: true })
-            }
-        }
-    }
-}
-
-fn check_count(function: ModelFunction, found: usize) -> Result<()> {
-    let arguments = function.doc().arguments;
-    let required = arguments.iter().filter(|argument| !argument.optional).count();
-    if (required..=arguments.len()).contains(&found) {
-        return Ok(());
-    }
-    let expected = format!("{required} to {}", arguments.len());
-    Err(FunctionError::ArgumentCount { function: function.name(), expected, found }.into())
-}
-
 fn result_type(
     function: ModelFunction,
     models: &dyn ModelPort,
@@ -194,49 +150,6 @@ fn literal(expression: &Expr) -> Option<&ScalarValue> {
     }
 }
 
-/// The text of an argument; `None` where it is missing or NULL.
-fn text<'a>(
-    function: &'static str,
-    argument: &'static str,
-    value: Option<&Option<&'a ScalarValue>>,
-) -> Result<Option<&'a str>> {
-    match value {
-        None => Ok(None),
-        Some(None) => Err(FunctionError::NotLiteral { function, argument }.into()),
-        Some(Some(ScalarValue::Null)) => Ok(None),
-        Some(Some(value)) => match value.try_as_str() {
-            Some(text) => Ok(text),
-            None => Err(wrong_type(function, argument, "TEXT", value)),
-        },
-    }
-}
-
-fn boolean(
-    function: &'static str,
-    argument: &'static str,
-    value: Option<&Option<&ScalarValue>>,
-) -> Result<Option<bool>> {
-    match value {
-        None | Some(Some(ScalarValue::Null)) => Ok(None),
-        Some(None) => Err(FunctionError::NotLiteral { function, argument }.into()),
-        Some(Some(ScalarValue::Boolean(value))) => Ok(*value),
-        Some(Some(value)) => Err(wrong_type(function, argument, "BOOLEAN", value)),
-    }
-}
-
-fn wrong_type(
-    function: &'static str,
-    argument: &'static str,
-    expected: &'static str,
-    value: &ScalarValue,
-) -> datafusion_common::DataFusionError {
-    let functions = [ModelFunction::AiQuery, ModelFunction::Embed];
-    let own = functions.into_iter().find(|own| own.name() == function);
-    let parameters = own.map(ModelFunction::parameters).unwrap_or_default();
-    let position = parameters.iter().position(|parameter| *parameter == argument).map_or(0, |index| index + 1);
-    FunctionError::ArgumentType { function, position, expected, found: pg_type_name(&value.data_type()) }.into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -244,6 +157,7 @@ mod tests {
     use datafusion_expr::{ColumnarValue, ScalarUDF, col, lit};
 
     use super::*;
+    use crate::model::parse_ddl_type;
     use crate::testing::{FixedModels, invoke, return_field};
 
     fn functions() -> (ScalarUDF, ScalarUDF) {

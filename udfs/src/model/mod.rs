@@ -4,12 +4,14 @@
 /// What these functions ask of the engine.
 mod port;
 
-/// A recognised call, its literals read.
+/// A recognised call.
 mod call;
 /// Types written as text: `STRUCT<label: STRING, score: DOUBLE>`.
 pub mod ddl_type;
 /// What `failOnError => false` returns.
 mod error_struct;
+/// The arguments that decide a call's type.
+mod literals;
 
 mod ai_query;
 mod embed;

@@ -12,8 +12,8 @@ pub(crate) const DOC: FunctionDoc = FunctionDoc {
     aliases: &[],
     family: Family::Vector,
     syntax: &["cosine_distance(left, right)"],
-    description: "One minus the cosine of the angle between two vectors: 0 for one direction, 1 for perpendicular, 2 for opposite. The \
-                  zero vector has no direction: NaN, which sorts last.",
+    description: "One minus the cosine of the angle between two vectors: 0 for one direction, 1 for perpendicular, 2 \
+                  for opposite. The zero vector has no direction: NaN, which sorts last.",
     arguments: PAIR,
     returns: "DOUBLE PRECISION",
     examples: &[

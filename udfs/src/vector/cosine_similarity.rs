@@ -12,8 +12,8 @@ pub(crate) const DOC: FunctionDoc = FunctionDoc {
     aliases: &["vector_cosine_similarity", "array_cosine_similarity", "list_cosine_similarity"],
     family: Family::Vector,
     syntax: &["cosine_similarity(left, right)"],
-    description: "The cosine of the angle between two vectors, from -1 (opposite) to 1 (one direction). The zero vector has no \
-                  direction: NaN.",
+    description: "The cosine of the angle between two vectors, from -1 (opposite) to 1 (one direction). The zero \
+                  vector has no direction: NaN.",
     arguments: PAIR,
     returns: "DOUBLE PRECISION",
     examples: &[

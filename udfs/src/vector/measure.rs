@@ -2,7 +2,8 @@
 //! what an exact search ranks by, in the same bits.
 //!
 //! Single precision is used as long as it holds: where a sum of squares leaves the range in which `f32` terms are
-//! accurate, the row is computed again in double precision, scaled by its largest element. `cosine_distance([1e30, 0], [1e30, 0])` is 0, not NaN.
+//! accurate, the row is computed again in double precision, scaled by its largest element. `cosine_distance`
+//! of `[1e30, 0]` and itself is 0, not NaN.
 
 use super::kernels::{Real, dot, dot_and_squared_norm, squared_l2, squared_norm};
 

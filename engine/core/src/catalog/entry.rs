@@ -15,10 +15,7 @@ pub const DEFAULT_SCHEMA: &str = "public";
 /// Schemas that the engine itself fills; nobody creates, drops or writes in them.
 pub const RESERVED_SCHEMAS: &[&str] = &["system", "information_schema", "pg_catalog"];
 
-/// Object identifiers below this one belong to PostgreSQL's own catalogs, and clients rely on that.
-pub(super) const FIRST_OID: u32 = 16_384;
-
-/// A longest name in bytes, of schemas, tables and models.
+/// Length of the longest name in bytes, of schemas, tables and models.
 pub(super) const NAME_BYTES_MAX: usize = 128;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +27,7 @@ pub struct SchemaEntry {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableEntry {
-    /// Never reused, and kept when the table is replaced.
+    /// Never reused, kept when the table is replaced, and above those of PostgreSQL's own catalogs (16383 and below).
     pub oid: u32,
     pub schema: String,
     pub name: String,

@@ -59,7 +59,7 @@ impl Caller {
     async fn infer(&self, input: ArrayRef) -> Result<ArrayRef> {
         let options = InferOptions { fail_on_error: self.asked.call.fail_on_error, query_id: self.meter.query_id() };
         let started = Instant::now();
-        let inferred = self.model.infer(input, &options).await.map_err(Error::from)?;
+        let inferred = self.model.infer(input, &options).await.map_err(|error| self.failure(error))?;
         let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
         let result_type = match (&self.asked.call.return_type, self.asked.call.fail_on_error) {
             (Some(asked), _) => asked.clone(),
@@ -73,6 +73,25 @@ impl Caller {
         let (values, cast_errors) = cast_or_null(&inferred.values, &result_type)?;
         self.meter.answered(&inferred.stats, cast_errors.iter().filter(|failed| **failed).count());
         with_errors(values, &cast_errors, &inferred, latency_ms)
+    }
+
+    /// Rows are counted within what was sent, which means nothing to whoever reads the error.
+    fn failure(&self, error: alluvia_inference::Error) -> Error {
+        let model = &self.asked.call.model;
+        let hint = error.hint();
+        let failure = match &error {
+            alluvia_inference::Error::RowFailed { error, .. } => {
+                Error::new(Kind::InferenceFailed, format!("model \"{model}\" failed on a row: {}", error.message))
+            }
+            alluvia_inference::Error::RunFailed { message } => {
+                Error::new(Kind::InferenceFailed, format!("model \"{model}\" failed: {message}"))
+            }
+            _ => return error.into(),
+        };
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
     }
 
     fn cast(&self, values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {

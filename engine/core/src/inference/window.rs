@@ -26,8 +26,8 @@ pub(super) struct WindowRows {
 impl WindowRows {
     /// For models that take milliseconds a row.
     pub const TEXT: Self = Self { first: 256, most: 8_192 };
-    /// For models that take microseconds a row.
-    pub const TABULAR: Self = Self { first: 8_192, most: 32_768 };
+    /// For models that take microseconds a row: as long as a batch of the default size, which then needs no copy.
+    pub const TABULAR: Self = Self { first: 8_192, most: 8_192 };
 }
 
 /// However wide its rows, a window ends here.
@@ -122,7 +122,7 @@ mod tests {
         let input = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(batches)));
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
         let reservation = MemoryConsumer::new("test").register(&pool);
-        let count = |window: Window| window.batches.iter().map(RecordBatch::num_rows).sum();
+        let count = |window: Window| window.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         windows(input, rows, reservation).map_ok(count).try_collect().await
     }
 

@@ -40,6 +40,8 @@ pub struct Models {
     opened: Opened,
     /// Held while files move in or out of the store, so that no import meets the removal of the same files.
     moving: tokio::sync::Mutex<()>,
+    /// Held while the default model is registered, so that many sessions that need it at once copy it once.
+    registering_default: tokio::sync::Mutex<()>,
 }
 
 impl Models {
@@ -62,6 +64,7 @@ impl Models {
             model_dirs,
             opened: Opened::default(),
             moving: tokio::sync::Mutex::default(),
+            registering_default: tokio::sync::Mutex::default(),
         }
     }
 
@@ -76,7 +79,12 @@ impl Models {
     /// Registers the default embedding model out of the built-in ones, unless the catalog has a model of that name.
     /// A statement that says `embed(text)` is planned after this.
     pub async fn ensure_default(&self) -> Result<()> {
-        if self.catalog.snapshot().model(DEFAULT_EMBEDDING).is_some() {
+        let registered = || self.catalog.snapshot().model(DEFAULT_EMBEDDING).is_some();
+        if registered() {
+            return Ok(());
+        }
+        let _registering = self.registering_default.lock().await;
+        if registered() {
             return Ok(());
         }
         let source = self
@@ -87,7 +95,7 @@ impl Models {
             .ok_or_else(|| self.no_default())?;
         match self.create(DEFAULT_EMBEDDING, &source, &BTreeMap::new(), false, "system").await {
             Ok(_) => Ok(()),
-            // Another session was faster.
+            // Somebody else's CREATE MODEL was faster.
             Err(error) if error.kind == Kind::DuplicateObject => Ok(()),
             Err(error) => Err(error),
         }
@@ -124,7 +132,7 @@ fn near_names<'a>(name: &str, candidates: impl Iterator<Item = &'a String>) -> V
     let wanted = name.to_lowercase();
     let mut near: Vec<(usize, &String)> = candidates
         .map(|candidate| (levenshtein(&candidate.to_lowercase(), &wanted), candidate))
-        .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1))
+        .filter(|(distance, _)| *distance <= name.chars().count().div_ceil(3))
         .collect();
     near.sort();
     near.into_iter().take(NAMED_MAX).map(|(_, candidate)| format!("\"{candidate}\"")).collect()

@@ -1,4 +1,5 @@
-//! Named arguments of model functions into positional ones: `ai_query('m', x, failOnError => false)`.
+//! What is rewritten in the parsed text before planning: named arguments of model functions become positional
+//! (`ai_query('m', x, failOnError => false)`), and fields of structs are named by strings.
 //!
 //! DataFusion matches named arguments only without gaps; here an omitted one becomes NULL, which the functions take
 //! as "not given". Names are compared without regard to case, because unquoted identifiers are folded.
@@ -6,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
     visit_expressions,
 };
 
@@ -68,7 +69,20 @@ impl VisitorMut for Orderer {
         {
             return ControlFlow::Break(error);
         }
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expression {
+            name_fields(access_chain);
+        }
         ControlFlow::Continue(())
+    }
+}
+
+/// `(x).field`: the planner takes a field's name only as a string.
+fn name_fields(chain: &mut [AccessExpr]) {
+    for access in chain {
+        if let AccessExpr::Dot(Expr::Identifier(field)) = access {
+            let name = Value::SingleQuotedString(field.value.clone());
+            *access = AccessExpr::Dot(Expr::Value(name.into()));
+        }
     }
 }
 

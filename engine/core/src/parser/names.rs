@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
+    AccessExpr, Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
 };
 
 /// Names by position; columns of a wildcard, if there is one, lie between the two lists and keep their own.
@@ -142,7 +142,7 @@ fn implicit_name(expression: &Expr) -> String {
             _ => Some("case".to_string()),
         },
         Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
-            Some(datafusion::sql::sqlparser::ast::AccessExpr::Dot(Expr::Identifier(field))) => Some(folded(field)),
+            Some(AccessExpr::Dot(Expr::Value(field))) => field.value.clone().into_string().map(|name| name.to_lowercase()),
             _ => Some(implicit_name(root)),
         },
         Expr::Array(_) => Some("array".to_string()),

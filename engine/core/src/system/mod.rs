@@ -79,3 +79,6 @@ impl SchemaProvider for SystemTables {
         self.find(name).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;

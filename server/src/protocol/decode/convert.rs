@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use datafusion_common::ScalarValue;
 
 use super::array;
@@ -16,7 +16,10 @@ pub(super) fn fit(value: ScalarValue, wanted: &DataType, time_zone: &TimeZone) -
     if *wanted == DataType::Null || own == *wanted || family(&own) != family(wanted) {
         return empty_list(value, wanted);
     }
-    let Some(value) = in_zone(&value, wanted, time_zone).or(Some(value)) else { return ScalarValue::Null };
+    if let ScalarValue::IntervalMonthDayNano(Some(interval)) = value {
+        return span(interval, wanted).unwrap_or(value);
+    }
+    let value = in_zone(&value, wanted, time_zone).unwrap_or(value);
     let own = value.data_type();
     let Ok(fitted) = value.cast_to(wanted) else { return value };
     // PostgreSQL too compares a numeric with a float as floats; everything else must read back the same.
@@ -69,6 +72,34 @@ fn empty_list(value: ScalarValue, wanted: &DataType) -> ScalarValue {
         }
         _ => value,
     }
+}
+
+/// An interval as a narrower kind of interval or a duration, if it has nothing that this kind lacks.
+fn span(interval: IntervalMonthDayNano, wanted: &DataType) -> Option<ScalarValue> {
+    let IntervalMonthDayNano { months, days, nanoseconds } = interval;
+    let whole = |unit: i64| (nanoseconds % unit == 0).then_some(nanoseconds / unit);
+    let no_months = || (months == 0).then_some(());
+    let only_time = || (months == 0 && days == 0).then_some(());
+    Some(match wanted {
+        DataType::Interval(IntervalUnit::YearMonth) if days == 0 && nanoseconds == 0 => {
+            ScalarValue::IntervalYearMonth(Some(months))
+        }
+        DataType::Interval(IntervalUnit::DayTime) => {
+            no_months()?;
+            let milliseconds = i32::try_from(whole(1_000_000)?).ok()?;
+            ScalarValue::IntervalDayTime(Some(IntervalDayTime { days, milliseconds }))
+        }
+        DataType::Duration(unit) => {
+            only_time()?;
+            match unit {
+                TimeUnit::Second => ScalarValue::DurationSecond(Some(whole(1_000_000_000)?)),
+                TimeUnit::Millisecond => ScalarValue::DurationMillisecond(Some(whole(1_000_000)?)),
+                TimeUnit::Microsecond => ScalarValue::DurationMicrosecond(Some(whole(1_000)?)),
+                TimeUnit::Nanosecond => ScalarValue::DurationNanosecond(Some(nanoseconds)),
+            }
+        }
+        _ => return None,
+    })
 }
 
 /// A local time where an instant is wanted, and the other way round: through the session's zone.

@@ -42,7 +42,7 @@ fn options_of(setting: &str) -> EncodeOptions {
     EncodeOptions::from_settings(|name| {
         let value = match (name, setting) {
             ("timezone", zone) if zone.contains('/') => zone,
-            ("intervalstyle", style) if style.contains('_') => style,
+            ("intervalstyle", style) if style.contains('_') && !style.contains('/') => style,
             ("extra_float_digits", digits) if digits != "-" && digits.parse::<i32>().is_ok() => digits,
             ("bytea_output", "escape") => setting,
             _ => return None,
@@ -342,10 +342,10 @@ fn random_array(chance: &mut Chance, data_type: &DataType, len: usize, wild: boo
         Decimal128(precision, _) => {
             primitive!(Decimal128Type, |value| i128::from(*value) * if *precision > 20 { 1_000_000_007 } else { 1 })
         }
-        Decimal256(_, _) => {
-            primitive!(Decimal256Type, |value| i256::from_i128(i128::from(*value) * i128::from(*value))
-                .wrapping_mul(i256::from(*value)))
-        }
+        Decimal256(_, _) => primitive!(Decimal256Type, |value| {
+            let square = i256::from_i128(i128::from(*value) * i128::from(*value));
+            if wild { square.wrapping_mul(square) } else { square }
+        }),
         Date32 => primitive!(Date32Type, |value| *value as i32),
         Date64 => primitive!(Date64Type, |value| *value),
         Time32(TimeUnit::Second) => primitive!(Time32SecondType, |value| *value as i32),
@@ -394,7 +394,7 @@ fn random_array(chance: &mut Chance, data_type: &DataType, len: usize, wild: boo
         }
         FixedSizeList(field, size) => {
             let values = random_array(chance, field.data_type(), len * *size as usize, wild);
-            Arc::new(FixedSizeListArray::try_new_with_len(field.clone(), *size, values, nulls, len).unwrap())
+            Arc::new(FixedSizeListArray::try_new_with_length(field.clone(), *size, values, nulls, len).unwrap())
         }
         ListView(field) => {
             // Overlapping views, in no order.

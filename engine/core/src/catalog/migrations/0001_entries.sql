@@ -42,6 +42,7 @@ CREATE TABLE unfinished_folders (
     path TEXT PRIMARY KEY
 ) STRICT;
 
+-- Identifiers below 16384 belong to PostgreSQL's own catalogs.
 INSERT INTO counters (name, value) VALUES ('oid', 16384), ('version', 1);
 INSERT INTO schemas (oid, name) VALUES (16384, 'public');
 

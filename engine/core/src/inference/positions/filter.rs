@@ -44,16 +44,13 @@ pub(super) fn filter_by_calls(input: Lifted, mut conditions: Vec<Expr>, scope: &
     Ok(Lifted { plan, known })
 }
 
-/// The condition whose calls cost least, the first one among equals.
+/// The first condition that no other clearly undercuts.
 fn cheapest(conditions: &[Expr], known: &[Known], scope: &Scope<'_>) -> Result<Option<usize>> {
-    let mut best: Option<(u64, usize)> = None;
-    for (index, condition) in conditions.iter().enumerate() {
-        let cost = cost(condition, known, scope)?;
-        if best.is_none_or(|(least, _)| cost < least) {
-            best = Some((cost, index));
-        }
-    }
-    Ok(best.map(|(_, index)| index))
+    // Costs are guesses; where they are near each other, the order in which the conditions are written decides.
+    const CLEARLY: u64 = 4;
+    let costs = conditions.iter().map(|condition| cost(condition, known, scope)).collect::<Result<Vec<u64>>>()?;
+    let least = costs.iter().copied().min().unwrap_or(0);
+    Ok(costs.iter().position(|cost| *cost <= least.saturating_mul(CLEARLY)))
 }
 
 /// What a row costs, in bytes of weights read: a text model reads all of them for every token.

@@ -145,8 +145,7 @@ impl GraphTask {
         }
     }
 
-    /// Rows the run must have at least: what the graph fixes, and else two. The runtime multiplies a single row by
-    /// another kernel than several, which may end in another last bit.
+    /// Rows the run must have at least, where the graph fixes them.
     fn rows_min(&self) -> usize {
         self.spec.inputs.iter().find_map(|port| port.fixed_rows()).unwrap_or(1)
     }

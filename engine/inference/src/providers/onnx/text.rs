@@ -254,10 +254,9 @@ impl TextTask {
         let spec = &self.runner.spec;
         let port = self.output()?;
         let (shape, data) = outputs::floats(outputs, port)?;
-        // A lone row was doubled; what the padding yields is left out.
         match shape.as_slice() {
-            &[run_rows, classes] if run_rows >= rows.len() && classes > 0 => {
-                let logits = data.chunks_exact(classes).take(rows.len());
+            &[run_rows, classes] if run_rows == rows.len() && classes > 0 => {
+                let logits = data.chunks_exact(classes);
                 Ok(logits.map(|logits| pooling::best(spec.text.activation, logits)).collect())
             }
             _ => {
