@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Raw, TestServer, field, run, sqlstate, start_up};
+use support::{Raw, TestServer, field, run, sqlstate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
@@ -97,8 +97,7 @@ fn encryption_is_declined_and_newer_protocols_negotiated() {
             socket.write_all(&[8_i32.to_be_bytes(), code.to_be_bytes()].concat()).await.unwrap();
             assert_eq!(socket.read_u8().await.unwrap(), b'N');
         }
-        socket.write_all(&start_up((3 << 16) | 9999, &[("user", "ada"), ("_pq_.odd", "1")])).await.unwrap();
-        let messages = Raw { socket }.until_ready().await;
+        let (_, messages) = Raw::start(socket, (3 << 16) | 9999, &[("user", "ada"), ("_pq_.odd", "1")]).await;
         assert_eq!(messages[0].0, b'v');
         assert_eq!(messages[0].1[..4], ((3_i32 << 16) | 2).to_be_bytes());
         // Protocol 3.2 has long secrets: process id and 32 bytes.
@@ -164,12 +163,26 @@ fn a_cancel_request_ends_a_statement_whose_client_does_not_read() {
         let mut raw = server.raw().await;
         raw.send(&[(b'Q', format!("{ENDLESS_ROWS}\0").as_bytes())]).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        // Process ids count up from 1, so the first connection's is known; its secret isn't.
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
-        let request = [16_i32, 80_877_102, 1, 12_345].map(i32::to_be_bytes).concat();
-        socket.write_all(&request).await.unwrap();
-        assert_eq!(raw.next().await.unwrap().0, b'T', "a wrong secret cancels nothing");
-        assert_eq!(raw.next().await.unwrap().0, b'D');
+        let mut guessed = raw.key.clone();
+        guessed[7] ^= 1;
+        Raw::cancel(server.address, &guessed).await;
+        for _ in 0..1000 {
+            assert_ne!(raw.next().await.unwrap().0, b'E', "a wrong secret cancels nothing");
+        }
+        Raw::cancel(server.address, &raw.key).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // What was on its way still comes, and then nothing but the error.
+        let mut bytes = 0;
+        loop {
+            let message = raw.next().await.unwrap();
+            bytes += message.1.len();
+            if message.0 == b'E' {
+                assert_eq!(field(&message, b'C').as_deref(), Some("57014"));
+                break;
+            }
+        }
+        assert!(bytes < 100 << 20, "{bytes}");
+        assert_eq!(raw.kinds().await, "Z");
     });
 }
 

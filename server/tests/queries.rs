@@ -206,6 +206,37 @@ fn an_error_skips_to_sync_and_no_further() {
 }
 
 #[test]
+fn discard_all_forgets_prepared_statements() {
+    run(async {
+        let server = TestServer::start().await;
+        let mut raw = server.raw().await;
+        raw.send(&[(b'P', b"s\0SELECT 7\0\0\0"), (b'S', b""), (b'Q', b"DISCARD ALL\0"), (b'D', b"Ss\0"), (b'S', b"")])
+            .await;
+        assert_eq!(raw.kinds().await, "1Z");
+        assert!(raw.kinds().await.ends_with("CZ"));
+        let messages = raw.until_ready().await;
+        assert_eq!(field(&messages[0], b'C').as_deref(), Some("26000"));
+    });
+}
+
+#[test]
+fn start_up_settings_hold_and_wrong_ones_are_refused() {
+    run(async {
+        let server = TestServer::start().await;
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(server.address.port()).user("tester");
+        config.options("-c timezone=Europe/Berlin -c statement_timeout=5s").application_name("probe");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        assert_eq!(connection.parameter("TimeZone"), Some("Europe/Berlin"));
+        assert_eq!(connection.parameter("application_name"), Some("probe"));
+        assert!(connection.parameter("server_version").unwrap().starts_with("16."));
+        drop(client);
+        config.options("-c no_such_setting=1");
+        assert_eq!(sqlstate(&config.connect(tokio_postgres::NoTls).await.err().unwrap()), "42704");
+    });
+}
+
+#[test]
 fn settings_are_the_connections_own_and_changes_are_reported() {
     run(async {
         let server = TestServer::start().await;

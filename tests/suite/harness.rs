@@ -32,3 +32,47 @@ pub async fn engine() -> (TempDir, Arc<Engine>) {
     let engine = Engine::open(config(folder.path())).await.unwrap();
     (folder, engine)
 }
+
+/// A server in this process, on a free port of the loopback interface.
+pub struct Served {
+    folder: TempDir,
+    pub engine: Arc<Engine>,
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        change(&mut config);
+        let engine = Engine::open(config).await.unwrap();
+        let server = Server::bind(Arc::clone(&engine), SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = server.local_addr();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(server.run(shutdown.clone()));
+        Self { folder, engine, address, shutdown, task }
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn connect(&self) -> tokio_postgres::Client {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.address.port()).user("tester").dbname("alluvia");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}

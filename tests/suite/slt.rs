@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use alluvia_core::{Engine, Error, Session};
 use alluvia_server::protocol::cells::cells;
-use alluvia_server::protocol::encode::{EncodeOptions, Format, RowEncoder};
+use alluvia_server::protocol::encode::{Format, RowEncoder};
+use alluvia_server::protocol::settings::encode_options;
 use alluvia_server::sqlstate;
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -40,35 +41,48 @@ fn chosen() -> Vec<PathBuf> {
 }
 
 /// Files may name what lies in the repository, and a folder of their own.
-fn prepared<D: AsyncDB, M: sqllogictest::MakeConnection<Conn = D>>(runner: &mut Runner<D, M>, scratch: &Path) {
-    runner.set_var("ROOT".into(), harness::root().to_string_lossy().into_owned());
-    runner.set_var("SCRATCH".into(), scratch.to_string_lossy().into_owned());
-    runner.add_label("substitution");
+async fn run<D, M>(runner: &mut Runner<D, M>, file: &Path, scratch: &Path) -> Result<(), String>
+where
+    D: AsyncDB<ColumnType = DefaultColumnType>,
+    M: sqllogictest::MakeConnection<Conn = D>,
+{
+    let text = std::fs::read_to_string(file).unwrap();
+    let text = text.replace("${ROOT}", &harness::root().to_string_lossy());
+    let text = text.replace("${SCRATCH}", &scratch.to_string_lossy());
+    let name = file.strip_prefix(harness::root()).unwrap().to_string_lossy().into_owned();
+    let records = sqllogictest::parse_with_name(&text, name).map_err(|error| error.to_string())?;
+    runner.run_multi_async(records).await.map_err(|error| error.to_string())
+}
+
+fn report(failures: Vec<String>) {
+    assert!(failures.is_empty(), "{} files failed:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_process() {
+    let mut failures = vec![];
     for file in chosen() {
         let (folder, engine) = harness::engine().await;
         let mut runner = Runner::new(|| {
             let engine = Arc::clone(&engine);
             async move { InProcess::connect(&engine) }
         });
-        prepared(&mut runner, folder.path());
-        runner.run_file_async(&file).await.unwrap_or_else(|error| panic!("in process, {}:\n{error}", file.display()));
+        failures.extend(run(&mut runner, &file, folder.path()).await.err());
     }
+    report(failures);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_the_wire() {
+    let mut failures = vec![];
     for file in chosen() {
         let server = harness::Served::start().await;
         let mut runner = Runner::new(|| async { Wire::connect(&server).await });
-        prepared(&mut runner, server.data_dir());
-        runner.run_file_async(&file).await.unwrap_or_else(|error| panic!("over the wire, {}:\n{error}", file.display()));
+        failures.extend(run(&mut runner, &file, server.data_dir()).await.err());
         drop(runner);
         server.stop().await;
     }
+    report(failures);
 }
 
 #[derive(Debug)]
@@ -87,7 +101,7 @@ impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { code: sqlstate::of(error.kind).to_string(), text: error.to_string() }
+        Self { code: sqlstate::SqlState::from(error.kind).0.to_string(), text: error.to_string() }
     }
 }
 
@@ -119,7 +133,7 @@ impl AsyncDB for InProcess {
         for statement in self.session.parse(sql)? {
             let prepared = self.session.prepare(statement, &[]).await?;
             let mut execution = self.session.execute(&prepared, vec![]).await?;
-            let options = EncodeOptions::default();
+            let options = encode_options(|name| self.session.setting(name)).unwrap();
             let mut encoder = RowEncoder::new(&execution.schema, &[Format::Text], &options).unwrap();
             let mut rows = vec![];
             while let Some(batch) = execution.stream.next().await {
@@ -127,7 +141,7 @@ impl AsyncDB for InProcess {
                 let mut bytes = BytesMut::new();
                 encoder.encode(&batch, 0..batch.num_rows(), &mut bytes).unwrap();
                 for row in cells(&bytes).unwrap() {
-                    rows.push(row.iter().map(|cell| shown(cell.as_deref().map(|b| std::str::from_utf8(b).unwrap()))).collect());
+                    rows.push(row.iter().map(|cell| shown(cell.as_deref())).collect());
                 }
             }
             output = if execution.returns_rows {

@@ -9,7 +9,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool, Unbo
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 
 use crate::catalog::Catalog;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::inference::UsageLog;
 use crate::models::Models;
 use crate::session::Session;
@@ -56,10 +56,6 @@ pub struct Engine {
 impl Engine {
     /// Opens the data directory, takes its lock, and sweeps what an interrupted process left behind.
     pub async fn open(config: EngineConfig) -> Result<Arc<Engine>> {
-        tokio::fs::create_dir_all(&config.data_dir).await.map_err(|error| {
-            Error::new(Kind::ConfigurationInvalid, format!("could not make the data directory: {error}"))
-                .with_detail(format!("The directory is {}.", config.data_dir.display()))
-        })?;
         let catalog = Arc::new(Catalog::open(&config.data_dir).await?);
         let lake = Lake::new();
         catalog.sweep(&lake).await?;

@@ -65,6 +65,8 @@ pub enum CommandTag {
     /// The verb; the server counts the rows it sent.
     Rows(&'static str),
     Done(String),
+    /// The connection forgets this prepared statement, or all of them.
+    Deallocate(Option<String>),
 }
 
 impl CommandTag {
@@ -73,6 +75,8 @@ impl CommandTag {
             Self::Rows("SELECT") => format!("SELECT {rows}"),
             Self::Rows(verb) => verb.to_string(),
             Self::Done(tag) => tag.clone(),
+            Self::Deallocate(Some(_)) => "DEALLOCATE".to_string(),
+            Self::Deallocate(None) => "DEALLOCATE ALL".to_string(),
         }
     }
 }

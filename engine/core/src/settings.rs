@@ -17,6 +17,8 @@ enum Rule {
     /// Milliseconds, or a number with a unit (`us`, `ms`, `s`, `min`, `h`, `d`).
     Duration,
     TimeZone,
+    /// Any spelling of UTF-8: only its letters and digits count.
+    Utf8,
     ReadOnly,
 }
 
@@ -40,7 +42,6 @@ const fn reported(name: &'static str, default: &'static str, rule: Rule, descrip
 /// What clients are told of the server's version; SQLAlchemy and others read the number before the first blank.
 pub const SERVER_VERSION: &str = concat!("16.6 (Alluvia ", env!("CARGO_PKG_VERSION"), ")");
 
-const UTF8: Rule = Rule::OneOf(&["UTF8", "UTF-8", "UNICODE", "SQL_ASCII"]);
 const ISOLATION: Rule =
     Rule::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
 
@@ -48,7 +49,7 @@ const ISOLATION: Rule =
 const SETTINGS: &[Definition] = &[
     reported("application_name", "", Rule::Any, "name of the client's application"),
     setting("bytea_output", "hex", Rule::OneOf(&["hex", "escape"]), "text form of bytea"),
-    reported("client_encoding", "UTF8", UTF8, "always UTF-8 on the wire"),
+    reported("client_encoding", "UTF8", Rule::Utf8, "always UTF-8 on the wire"),
     setting("client_min_messages", "notice", Rule::Any, "accepted; notices are always sent"),
     reported("DateStyle", "ISO, MDY", Rule::Any, "dates are always written in ISO form"),
     reported("default_transaction_read_only", "off", Rule::Bool, "new transactions only read"),
@@ -196,6 +197,13 @@ fn checked(definition: &Definition, value: &str) -> Result<String> {
             .map(|milliseconds| milliseconds.to_string())
             .ok_or_else(|| invalid().with_hint("Valid units are \"us\", \"ms\", \"s\", \"min\", \"h\" and \"d\".")),
         Rule::TimeZone => time_zone(value).ok_or_else(invalid),
+        Rule::Utf8 => {
+            let letters: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            match letters.to_ascii_lowercase().as_str() {
+                "utf8" | "unicode" => Ok("UTF8".to_string()),
+                _ => Err(invalid().with_hint("Text is always UTF-8 on the wire.")),
+            }
+        }
         Rule::ReadOnly => Err(Error::new(
             Kind::InvalidParameterValue,
             format!("parameter \"{}\" cannot be changed", definition.name),

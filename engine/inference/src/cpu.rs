@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (reply, answer) = oneshot::channel();
     pool()?.spawn(move || {
+        // Nobody waits any more: the call was dropped before its turn came.
+        if reply.is_closed() {
+            return;
+        }
         // A panic that left the closure would abort the process.
         let outcome = catch_unwind(AssertUnwindSafe(work));
         let _ = reply.send(outcome.map_err(|panic| Error::RunFailed { message: panic_message(&*panic) }));

@@ -148,6 +148,7 @@ impl Worker {
                 return Err(report.with_detail("It has run to its end.").into());
             }
             PortalState::Bound => {
+                let deadline = self.deadline();
                 let execution = self.session.execute(prepared, portal.parameters.clone()).await?;
                 self.send_notices(&execution)?;
                 if !execution.returns_rows {
@@ -158,7 +159,7 @@ impl Worker {
                     let message = "cached plan must not change result type";
                     return Err(Report::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
                 }
-                Box::new(Running::new(execution, &portal.formats, &self.encode_options()?)?)
+                Box::new(Running::new(execution, &portal.formats, &self.encode_options()?, deadline)?)
             }
         };
         let (rows, stop) = running.run(&mut self.outbox, &self.cancelled, rows_max).await?;
@@ -220,7 +221,9 @@ fn parameters(bind: &Bind, statement: &PreparedStatement, time_zone: &TimeZone) 
     let values = bind.parameters.iter().zip(formats).zip(&statement.parameter_oids).zip(wanted);
     // `wanted` ends the list: a parameter that the statement doesn't use is dropped unread.
     values
-        .map(|(((value, format), oid), wanted)| Ok(decode::parameter(value.as_deref(), format, *oid, wanted, time_zone)?))
+        .map(|(((value, format), oid), wanted)| {
+            Ok(decode::parameter(value.as_deref(), format, *oid, wanted, time_zone)?)
+        })
         .collect()
 }
 

@@ -6,6 +6,7 @@ use alluvia_core::{CommandTag, Execution, Prepared};
 use arrow::array::RecordBatch;
 use datafusion_common::ScalarValue;
 use futures::StreamExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::encode::{EncodeOptions, Format, RowEncoder};
@@ -46,6 +47,8 @@ pub struct Running {
     row: usize,
     /// Bytes that a row took lately; decides how many are encoded at once.
     row_bytes: usize,
+    /// The stream knows its deadline itself, but isn't asked while the client is waited for.
+    deadline: Option<Instant>,
 }
 
 /// Where a run stopped.
@@ -58,11 +61,16 @@ pub enum Stop {
 }
 
 impl Running {
-    /// `formats`: one for each column.
-    pub fn new(execution: Execution, formats: &[Format], options: &EncodeOptions) -> Result<Self, Report> {
+    /// `formats`: one for each column. `deadline`: when the statement has to be done with.
+    pub fn new(
+        execution: Execution,
+        formats: &[Format],
+        options: &EncodeOptions,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Report> {
         let encoder = RowEncoder::new(&execution.schema, formats, options)?;
         let batch = RecordBatch::new_empty(Arc::clone(&execution.schema));
-        Ok(Self { execution, encoder, batch, row: 0, row_bytes: 0 })
+        Ok(Self { execution, encoder, batch, row: 0, row_bytes: 0, deadline })
     }
 
     pub fn tag(&self) -> CommandTag {
@@ -86,7 +94,7 @@ impl Running {
                 }
                 rows += self.encode_some(outbox, usize::try_from(left).unwrap_or(usize::MAX))?;
                 if outbox.pending_bytes() >= FLUSH_BYTES {
-                    flush(outbox, cancelled).await?;
+                    flush(outbox, cancelled, self.deadline).await?;
                 }
             }
             if rows_max != 0 && rows == rows_max {
@@ -127,11 +135,18 @@ pub async fn exhaust(mut execution: Execution) -> Result<CommandTag, Report> {
     Ok(execution.tag)
 }
 
-/// A client that doesn't read must not keep a cancelled statement alive.
-async fn flush(outbox: &mut Outbox, cancelled: &CancellationToken) -> Result<(), Failure> {
+/// A client that doesn't read must not keep a statement alive that is cancelled or late.
+async fn flush(outbox: &mut Outbox, cancelled: &CancellationToken, deadline: Option<Instant>) -> Result<(), Failure> {
+    let late = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
         flushed = outbox.flush() => flushed.map_err(Failure::Disconnected),
-        () = cancelled.cancelled() => Err(Failure::Report(Report::canceled())),
+        () = cancelled.cancelled() => Err(Failure::Report(Report::canceled("user request"))),
+        () = late => Err(Failure::Report(Report::canceled("statement timeout"))),
     }
 }

@@ -54,8 +54,8 @@ impl Report {
         Self::fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
     }
 
-    pub fn canceled() -> Self {
-        Self::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+    pub fn canceled(reason: &str) -> Self {
+        Self::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {reason}"))
     }
 
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {

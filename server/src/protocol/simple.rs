@@ -34,12 +34,13 @@ impl Worker {
                 .with_hint("Parameters need the extended protocol: Parse and Bind.");
             return Err(error.into());
         }
+        let deadline = self.deadline();
         let execution = self.session.execute(&prepared, vec![]).await?;
         self.send_notices(&execution)?;
         let (tag, rows) = if execution.returns_rows {
             let formats = vec![Format::Text; execution.schema.fields().len()];
             self.outbox.send(row_description(&execution.schema, &formats)?)?;
-            let mut running = Running::new(execution, &formats, &self.encode_options()?)?;
+            let mut running = Running::new(execution, &formats, &self.encode_options()?, deadline)?;
             let (rows, _) = running.run(&mut self.outbox, &self.cancelled, 0).await?;
             (running.tag(), rows)
         } else {

@@ -53,9 +53,14 @@ impl TimeZone {
             Rule::Fixed(offset_seconds) => return offset_seconds,
             Rule::Named(zone) => zone,
         };
-        let instant =
-            DateTime::from_timestamp(within_table(unix_seconds), 0).unwrap_or(DateTime::<chrono::Utc>::MIN_UTC);
-        zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
+        let (year, _, _) = civil_from_days(unix_seconds.div_euclid(DAY_SECONDS));
+        if year < TABLE_YEAR_MAX {
+            return table_offset_seconds(zone, unix_seconds);
+        }
+        let half_year = |month| table_offset_seconds(zone, days_from_civil(TABLE_YEAR_MAX - 1, month, 1) * DAY_SECONDS);
+        // Some zones leave daylight saving before the table ends (Morocco in 2087): the last year counts for them.
+        let (winter, summer) = (half_year(1), half_year(7));
+        if winter == summer { winter } else { table_offset_seconds(zone, twin_instant(unix_seconds, year)) }
     }
 
     /// Seconds since 1970 UTC of a local time given as if it were UTC. A local time that a forward change skips is
@@ -98,12 +103,14 @@ impl FromStr for TimeZone {
     }
 }
 
-/// Moves an instant after the table's end to the same date of a year inside it with the same calendar.
-fn within_table(unix_seconds: i64) -> i64 {
-    let (year, _, _) = civil_from_days(unix_seconds.div_euclid(DAY_SECONDS));
-    if year < TABLE_YEAR_MAX {
-        return unix_seconds;
-    }
+/// The offset that the table of transitions has for an instant.
+fn table_offset_seconds(zone: chrono_tz::Tz, unix_seconds: i64) -> i32 {
+    let instant = DateTime::from_timestamp(unix_seconds, 0).unwrap_or(DateTime::<chrono::Utc>::MIN_UTC);
+    zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
+}
+
+/// The same date of a year inside the table with the same calendar, for an instant of a year after its end.
+fn twin_instant(unix_seconds: i64, year: i64) -> i64 {
     let calendar = |year: i64| (is_leap(year), days_from_civil(year, 1, 1).rem_euclid(7));
     let twin = (TABLE_YEAR_MAX - CALENDAR_CYCLE_YEARS..TABLE_YEAR_MAX).find(|twin| calendar(*twin) == calendar(year));
     let days = days_from_civil(year, 1, 1) - days_from_civil(twin.unwrap_or(TABLE_YEAR_MAX - 1), 1, 1);
@@ -162,6 +169,8 @@ mod tests {
         assert_eq!(offset("Europe/Berlin", 2024, 1, 1), 3_600);
         assert_eq!(offset("Europe/Berlin", 2300, 7, 1), 7_200);
         assert_eq!(offset("Europe/Berlin", 290_000, 7, 1), 7_200);
+        assert_eq!(offset("Africa/Casablanca", 2150, 5, 1), 3_600);
+        assert_eq!(offset("Australia/Lord_Howe", 2456, 1, 1), 39_600);
         assert_eq!(offset("Europe/Berlin", -4_000, 7, 1), 3_208);
         assert_eq!(offset("America/New_York", 2099, 1, 1), -18_000);
         assert_eq!(offset("UTC", -4_713, 12, 1), 0);

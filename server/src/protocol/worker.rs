@@ -13,6 +13,7 @@ use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus as ReadyStatus};
 use pgwire::messages::startup::ParameterStatus;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::CancelTarget;
@@ -213,13 +214,22 @@ impl Worker {
                 self.statements.clear();
                 self.portals.clear();
             }
-            CommandTag::Done(tag) if tag == "DEALLOCATE ALL" => self.statements.clear(),
+            CommandTag::Deallocate(None) => self.statements.clear(),
+            CommandTag::Deallocate(Some(name)) => {
+                self.statements.remove(name.as_str());
+            }
             _ => {}
         }
     }
 
     pub(super) fn encode_options(&self) -> Result<EncodeOptions, Report> {
         Ok(encode_options(|name| self.session.setting(name))?)
+    }
+
+    /// When a statement that starts now has to be done with.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let timeout_ms: u64 = self.session.setting("statement_timeout")?.parse().ok()?;
+        (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms))
     }
 
     /// Last words, if the client takes them soon.

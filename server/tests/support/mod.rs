@@ -75,6 +75,8 @@ impl TestServer {
 /// A connection whose messages the test writes itself.
 pub struct Raw {
     pub socket: TcpStream,
+    /// Process id and secret, as a cancel request repeats them.
+    pub key: Vec<u8>,
 }
 
 /// Type byte and body.
@@ -83,11 +85,25 @@ pub type Message = (u8, Vec<u8>);
 impl Raw {
     /// Connects and starts up, to the first ReadyForQuery.
     pub async fn connect(address: SocketAddr) -> Self {
-        let mut raw = Self { socket: TcpStream::connect(address).await.unwrap() };
-        raw.socket.write_all(&start_up(196_608, &[("user", "tester")])).await.unwrap();
+        Self::start(TcpStream::connect(address).await.unwrap(), 196_608, &[("user", "tester")]).await.0
+    }
+
+    /// Starts up on a socket; gives the greeting too.
+    pub async fn start(socket: TcpStream, version: i32, parameters: &[(&str, &str)]) -> (Self, Vec<Message>) {
+        let mut raw = Self { socket, key: vec![] };
+        raw.socket.write_all(&start_up(version, parameters)).await.unwrap();
         let messages = raw.until_ready().await;
-        assert_eq!(messages.first().map(|message| message.0), Some(b'R'));
-        raw
+        raw.key = messages.iter().find(|(kind, _)| *kind == b'K').unwrap().1.clone();
+        (raw, messages)
+    }
+
+    /// Sends a cancel request on a connection of its own.
+    pub async fn cancel(address: SocketAddr, key: &[u8]) {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let length = (key.len() as i32 + 8).to_be_bytes();
+        socket.write_all(&[&length, &80_877_102_i32.to_be_bytes(), key].concat()).await.unwrap();
+        // The server closes once it has done what was asked.
+        let _ = socket.read(&mut [0]).await;
     }
 
     pub async fn send(&mut self, messages: &[(u8, &[u8])]) {

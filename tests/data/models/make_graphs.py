@@ -1,6 +1,6 @@
 """Writes the small ONNX graphs that the inference tests run, and the results that ONNX Runtime has for them in Python.
 
-Run: python make_graphs.py   (needs onnx, onnxruntime, scikit-learn, skl2onnx, tokenizers)
+Run: python make_graphs.py   (needs onnx, onnxruntime, scikit-learn, skl2onnx)
 
 Every graph has fixed seeds; `expected.json` holds inputs and reference outputs.
 """

@@ -45,11 +45,6 @@ impl LakeCatalog {
         LakeCatalog { parts: Arc::new(Parts { catalog, lake, state }), system: Arc::new(system) }
     }
 
-    /// Opens the newest version of a table of the catalog.
-    pub async fn open_table(&self, table: &TableEntry) -> Result<Arc<dyn TableProvider>> {
-        self.parts.open(table).await
-    }
-
     fn user_schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let known = self.parts.catalog.snapshot().schemas.contains_key(name);
         known.then(|| -> Arc<dyn SchemaProvider> {

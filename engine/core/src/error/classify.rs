@@ -121,6 +121,9 @@ pub(super) fn from_external(error: &(dyn std::error::Error + Send + Sync + 'stat
     if let Some(error) = error.downcast_ref::<alluvia_inference::Error>() {
         return super::foreign::from_inference(error);
     }
+    if let Some(error) = error.downcast_ref::<alluvia_udfs::FunctionError>() {
+        return super::foreign::from_function(error);
+    }
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(error) = inner.downcast_ref::<Error>() {
@@ -234,7 +237,7 @@ fn from_plan_message(message: &str) -> Error {
 }
 
 fn is_type_complaint(message: &str) -> bool {
-    ["coerc", "Cannot cast", "cannot be converted", "type mismatch", "incompatible", "must be boolean", "Cannot infer common", "must be of type", "expected type", "Unsupported CAST"]
+    ["coerc", "Cannot cast", "cannot be converted", "type mismatch", "incompatible", "must be boolean", "Cannot infer common", "non-boolean predicate", "must be of type", "expected type", "Unsupported CAST"]
         .iter()
         .any(|needle| message.contains(needle))
 }

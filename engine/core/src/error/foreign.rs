@@ -1,7 +1,8 @@
-//! Errors of `lake` and `inference`: their words stay, and each gets its kind.
+//! Errors of `lake`, `inference` and `udfs`: their words stay, and each gets its kind.
 
 use alluvia_inference::Error as InferenceError;
 use alluvia_lake::Error as LakeError;
+use alluvia_udfs::FunctionError;
 
 use super::classify::{lowercase_first, from_external};
 use super::{Error, Kind};
@@ -53,6 +54,21 @@ pub(super) fn from_inference(error: &InferenceError) -> Error {
         InferenceError::OptionInvalid { .. } | InferenceError::OptionUnknown { .. } => Kind::InvalidParameterValue,
         InferenceError::RowFailed { .. } | InferenceError::RunFailed { .. } => Kind::InferenceFailed,
         InferenceError::Cancelled => Kind::QueryCanceled,
+    };
+    described(kind, error.to_string(), error.detail(), error.hint())
+}
+
+pub(super) fn from_function(error: &FunctionError) -> Error {
+    let kind = match error {
+        FunctionError::DimensionMismatch { .. } => Kind::DataException,
+        FunctionError::NullElement { .. } | FunctionError::NullArgument { .. } => Kind::NullValueNotAllowed,
+        FunctionError::OutOfRange { .. } => Kind::NumericValueOutOfRange,
+        FunctionError::ArgumentType { .. } => Kind::DatatypeMismatch,
+        FunctionError::ArgumentCount { .. } => Kind::UndefinedFunction,
+        FunctionError::NotLiteral { .. } => Kind::FeatureNotSupported,
+        FunctionError::TypeSyntax { .. } => Kind::SyntaxError,
+        FunctionError::NotAnEmbedding { .. } => Kind::InvalidParameterValue,
+        _ => Kind::DataException,
     };
     described(kind, error.to_string(), error.detail(), error.hint())
 }

@@ -47,8 +47,12 @@ fn split(sort: Sort, scope: &Scope<'_>) -> Result<Transformed<LogicalPlan>> {
     }
     let outputs = projection.schema.columns();
     let keys: HashSet<&Column> = sort.expr.iter().flat_map(|key| key.expr.column_refs()).collect();
-    let deferred: Vec<bool> =
-        projection.expr.iter().zip(&outputs).map(|(expr, output)| contains_call(expr) && !keys.contains(output)).collect();
+    let deferred: Vec<bool> = projection
+        .expr
+        .iter()
+        .zip(&outputs)
+        .map(|(expr, output)| contains_call(expr) && !keys.contains(output))
+        .collect();
     if !deferred.contains(&true) {
         return unchanged(sort);
     }

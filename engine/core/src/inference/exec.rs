@@ -13,8 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::projection::ProjectionMapping;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
@@ -27,6 +26,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt, future, stream};
 
 use super::distinct::Deduplication;
+use super::memo::Memo;
 use super::node::Call;
 use super::run::Caller;
 use super::usage::{Meter, UsageLog};
@@ -69,10 +69,11 @@ impl InferenceExec {
         let outputs = asked.iter().map(|asked| Arc::clone(&asked.call.output));
         let fields: Vec<FieldRef> = below.fields().iter().cloned().chain(outputs).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, below.metadata().clone()));
-        let passed: Vec<usize> = (0..below.fields().len()).collect();
-        let mapping = ProjectionMapping::from_indices(&passed, &below)?;
+        // The input's columns keep their places, so that all that is known of them stays as it is. (A projection of
+        // what is known loses orders by expressions of scalar subqueries.)
+        let equivalences = EquivalenceProperties::new(schema).extend(input.equivalence_properties().clone())?;
         let properties = PlanProperties::new(
-            input.equivalence_properties().project(&mapping, schema),
+            equivalences,
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
@@ -147,10 +148,7 @@ impl ExecutionPlan for InferenceExec {
         Ok(Arc::new(Self::try_new(input, self.asked.clone(), models, usage)?))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -197,6 +195,7 @@ impl ExecutionPlan for InferenceExec {
             models: Arc::clone(&self.models),
             usage: Arc::clone(&self.usage),
             metrics: self.metrics.clone(),
+            reservation: reservation.new_empty(),
             partition,
             owner: context.session_config().get_extension::<StatementContext>(),
         };
@@ -222,6 +221,7 @@ struct Opening {
     models: Arc<Models>,
     usage: Arc<UsageLog>,
     metrics: ExecutionPlanMetricsSet,
+    reservation: MemoryReservation,
     partition: usize,
     owner: Option<Arc<StatementContext>>,
 }
@@ -238,7 +238,10 @@ impl Opening {
                 Kind::Graph => Deduplication::while_useful(),
                 Kind::Encoder | Kind::Classifier => Deduplication::always(),
             };
-            callers.push(Caller { asked, model, deduplication, meter });
+            // A failure may pass, and is not to be remembered.
+            let remembers = model.spec().kind != Kind::Graph && asked.call.fail_on_error;
+            let memo = remembers.then(|| Memo::new(Memo::BYTES_MAX, self.reservation.new_empty()));
+            callers.push(Caller { asked, model, deduplication, memo, meter });
         }
         Ok(callers)
     }

@@ -94,9 +94,7 @@ impl<'a> Extraction<'a> {
         }
         match self.rewrite_conditional(expr, guard)? {
             Ok(rewritten) => Ok(rewritten),
-            Err(plain) => {
-                Ok(plain.map_children(|child| Ok(Transformed::yes(self.rewrite(child, guard)?)))?.data)
-            }
+            Err(plain) => Ok(plain.map_children(|child| Ok(Transformed::yes(self.rewrite(child, guard)?)))?.data),
         }
     }
 

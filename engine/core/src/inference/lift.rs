@@ -98,7 +98,11 @@ pub(super) fn lift(plan: LogicalPlan, scope: &Scope<'_>, wanted: bool) -> Result
 /// The plan with these columns and no others, in this order.
 pub(super) fn only(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     let same = plan.schema().fields().len() == schema.fields().len()
-        && plan.schema().iter().zip(schema.iter()).all(|(own, other)| own.0 == other.0 && own.1.name() == other.1.name());
+        && plan
+            .schema()
+            .iter()
+            .zip(schema.iter())
+            .all(|(own, other)| own.0 == other.0 && own.1.name() == other.1.name());
     if same {
         return Ok(plan);
     }

@@ -25,16 +25,18 @@ mod node;
 /// From the logical node to the operator.
 mod planner;
 
-/// The operator.
-mod exec;
-/// One call over one window of rows.
-mod run;
 /// Inputs without their duplicates.
 mod distinct;
-/// Rows of input, gathered until a window is full.
-mod window;
+/// The operator.
+mod exec;
+/// Answers of earlier windows.
+mod memo;
+/// One call over one window of rows.
+mod run;
 /// What ran: rows of `system.inference_usage`, and the operator's metrics.
 mod usage;
+/// Rows of input, gathered until a window is full.
+mod window;
 
 #[cfg(test)]
 mod tests;

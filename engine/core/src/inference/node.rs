@@ -122,7 +122,8 @@ impl UserDefinedLogicalNodeCore for Inference {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let below = self.input.schema();
-        let mut needed: Vec<usize> = output_columns.iter().copied().filter(|&index| index < below.fields().len()).collect();
+        let mut needed: Vec<usize> =
+            output_columns.iter().copied().filter(|&index| index < below.fields().len()).collect();
         for column in self.calls.iter().flat_map(|call| std::iter::once(&call.request).chain(&call.guard)) {
             needed.push(below.maybe_index_of_column(column)?);
         }

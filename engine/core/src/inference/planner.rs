@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::Result;
 use datafusion::catalog::Session;
+use datafusion::common::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
@@ -47,7 +47,9 @@ impl ExtensionPlanner for InferencePlanner {
             let entry = self.models.entry(&call.model)?;
             if entry.sha256 != call.sha256 {
                 let message = format!("model \"{}\" was replaced while the statement was planned", call.model);
-                return Err(Error::new(Kind::SerializationFailure, message).with_hint("Run the statement again.").into());
+                return Err(Error::new(Kind::SerializationFailure, message)
+                    .with_hint("Run the statement again.")
+                    .into());
             }
             Ok(Asked {
                 request: below.index_of_column(&call.request)?,

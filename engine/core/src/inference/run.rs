@@ -7,7 +7,7 @@ use std::time::Instant;
 use alluvia_inference::{InferOptions, Inferred, Model};
 use alluvia_udfs::error_struct;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, StructArray, new_null_array,
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, StructArray, new_empty_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::DataType;
@@ -16,6 +16,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::distinct::Deduplication;
 use super::exec::Asked;
+use super::memo::Memo;
 use super::usage::Meter;
 use crate::error::{Error, Kind};
 
@@ -24,6 +25,8 @@ pub(super) struct Caller {
     pub asked: Asked,
     pub model: Arc<Model>,
     pub deduplication: Deduplication,
+    /// For models that are slow enough for it to pay.
+    pub memo: Option<Memo>,
     pub meter: Meter,
 }
 
@@ -37,15 +40,14 @@ impl Caller {
         reservation: &MemoryReservation,
     ) -> Result<ArrayRef> {
         let reduced = self.deduplication.reduce(&request, guard.as_ref())?;
-        self.meter.asked(reduced.reached, reduced.input.len());
-        if reduced.input.is_empty() {
-            return Ok(new_null_array(self.asked.call.output.data_type(), request.len()));
-        }
-        let needed_bytes = self.model.estimate_bytes(&reduced.input);
-        reservation.try_grow(needed_bytes)?;
-        let values = self.infer(reduced.input).await;
-        reservation.shrink(needed_bytes);
-        let values = values.inspect_err(|_| self.meter.failed())?;
+        let values = match &self.memo {
+            None => self.send(reduced.input, reduced.reached, reservation).await?,
+            Some(memo) => {
+                let recalled = memo.recall(&reduced.input)?;
+                let fresh = self.send(ArrayRef::clone(&recalled.unknown), reduced.reached, reservation).await?;
+                memo.complete(recalled, fresh)?
+            }
+        };
         let values = match &reduced.answers {
             Some(answers) => take(&values, answers, None)?,
             None => values,
@@ -53,6 +55,19 @@ impl Caller {
         // It waits in the window until it is read.
         reservation.try_grow(values.to_data().get_slice_memory_size().unwrap_or(0))?;
         Ok(values)
+    }
+
+    /// Answers for `input`, which stands for `reached` rows of the window.
+    async fn send(&self, input: ArrayRef, reached: usize, reservation: &MemoryReservation) -> Result<ArrayRef> {
+        self.meter.asked(reached, input.len());
+        if input.is_empty() {
+            return Ok(new_empty_array(self.asked.call.output.data_type()));
+        }
+        let needed_bytes = self.model.estimate_bytes(&input);
+        reservation.try_grow(needed_bytes)?;
+        let values = self.infer(input).await;
+        reservation.shrink(needed_bytes);
+        values.inspect_err(|_| self.meter.failed())
     }
 
     /// `input`: distinct rows without NULL.

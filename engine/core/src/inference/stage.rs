@@ -7,8 +7,8 @@ use std::sync::Arc;
 use alluvia_udfs::ModelCall;
 use arrow::datatypes::FieldRef;
 use datafusion::common::{Column, DFSchema, Result, Spans};
-use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, Projection, Subquery};
 use datafusion::logical_expr::utils::{conjunction, disjunction};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, Projection, Subquery};
 
 use super::call::{self, all_columns};
 use super::extract::{Extraction, Found, Known, Scope};
@@ -107,8 +107,7 @@ fn guard_of(found: &Found) -> Option<Expr> {
     let reached = found.alternatives.as_ref().and_then(|alternatives| {
         disjunction(alternatives.iter().filter_map(|parts| conjunction(parts.iter().cloned())))
     });
-    let missing =
-        found.before.as_ref().map(|(covered, _)| Expr::IsNotTrue(Box::new(Expr::Column(covered.clone()))));
+    let missing = found.before.as_ref().map(|(covered, _)| Expr::IsNotTrue(Box::new(Expr::Column(covered.clone()))));
     conjunction(missing.into_iter().chain(reached))
 }
 

@@ -7,10 +7,10 @@ mod counts;
 mod errors;
 /// What DataFusion's own ways would get wrong.
 mod findings;
-/// Statements with calls against the same statements with arithmetic.
-mod same;
 /// ONNX files, byte by byte.
 mod graphs;
+/// Statements with calls against the same statements with arithmetic.
+mod same;
 /// Texts: the embedding model that `make setup` brings.
 mod texts;
 

@@ -52,7 +52,10 @@ impl UsageLog {
         const SEARCHED_MAX: usize = 1_000;
         let mut rows = self.rows.lock();
         let same = |own: &&mut UsageRow| {
-            own.query_id == row.query_id && own.sha256 == row.sha256 && own.model == row.model && own.device == row.device
+            own.query_id == row.query_id
+                && own.sha256 == row.sha256
+                && own.model == row.model
+                && own.device == row.device
         };
         if let Some(own) = rows.iter_mut().rev().take(SEARCHED_MAX).find(same) {
             own.add(&row);

@@ -116,6 +116,21 @@ async fn a_model_that_cannot_run_leaves_nothing() {
     assert!(models.catalog.snapshot().models.is_empty());
 }
 
+#[tokio::test]
+async fn a_device_is_taken_or_refused() {
+    let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let models = open(&folder).await;
+    let path = write_graph(&source, "Neg");
+    let on = |device: &str| BTreeMap::from([("device".to_owned(), device.to_owned())]);
+    let entry = models.create("taken", &path, &on("auto"), false, "ada").await.unwrap();
+    assert_ne!(models.residence(&entry).unwrap().device, "auto");
+    models.remove("taken", false).await.unwrap();
+    // No machine has this one.
+    let refused = models.create("refused", &path, &on("cuda:99"), false, "ada").await;
+    assert_eq!(kind_of(refused), Kind::DeviceUnavailable);
+    assert!(stored(&folder).is_empty());
+}
+
 fn kind_of<T>(result: Result<T>) -> Kind {
     result.err().map(|error| error.kind).unwrap()
 }

@@ -6,18 +6,16 @@
 
 use std::ops::ControlFlow;
 
+use alluvia_udfs::ModelFunction;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
+    AccessExpr, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
     visit_expressions,
 };
 
 use crate::error::{Error, Kind, Result};
 
-/// Functions whose arguments may be named, and the names in order.
-const NAMED: &[(&str, &[&str])] = &[
-    ("ai_query", &["endpoint", "request", "returnType", "failOnError"]),
-    ("embed", &["text", "model"]),
-];
+/// Functions whose arguments may be named.
+const NAMED: &[ModelFunction] = &[ModelFunction::AiQuery, ModelFunction::Embed];
 
 pub(super) fn order_arguments(statement: &mut Statement) -> Result<()> {
     match statement.visit(&mut Orderer) {
@@ -64,13 +62,17 @@ impl VisitorMut for Orderer {
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Error> {
         if let Expr::Function(function) = expression
-            && let Some((_, names)) = NAMED.iter().find(|(name, _)| is_named(function, name))
-            && let Err(error) = order(function, names)
+            && let Some(named) = NAMED.iter().find(|named| is_named(function, named.name()))
+            && let Err(error) = order(function, &named.parameters())
         {
             return ControlFlow::Break(error);
         }
-        if let Expr::CompoundFieldAccess { access_chain, .. } = expression {
-            name_fields(access_chain);
+        match expression {
+            Expr::CompoundFieldAccess { access_chain, .. } => name_fields(access_chain),
+            Expr::Cast { expr, data_type: DataType::Bytea, .. } => decode_bytea(expr),
+            Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => spell_interval(expr),
+            Expr::Interval(interval) => spell_interval(&mut interval.value),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -83,6 +85,27 @@ fn name_fields(chain: &mut [AccessExpr]) {
             let name = Value::SingleQuotedString(field.value.clone());
             *access = AccessExpr::Dot(Expr::Value(name.into()));
         }
+    }
+}
+
+/// `'\x00ff'::bytea`: PostgreSQL's hex form of bytes, which the planner would take for text.
+fn decode_bytea(literal: &mut Expr) {
+    if let Expr::Value(value) = literal
+        && let Value::SingleQuotedString(text) = &value.value
+        && let Some(digits) = text.strip_prefix("\\x")
+        && digits.len() % 2 == 0
+        && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+    {
+        *literal = Expr::Value(Value::HexStringLiteral(digits.to_string()).into());
+    }
+}
+
+fn spell_interval(literal: &mut Expr) {
+    if let Expr::Value(value) = literal
+        && let Value::SingleQuotedString(text) = &mut value.value
+        && let Some(spelled) = super::intervals::spelled_out(text)
+    {
+        *text = spelled;
     }
 }
 

@@ -1,6 +1,7 @@
 //! SQL text to statements: PostgreSQL's grammar, and what we add to it.
 
 mod calls;
+mod intervals;
 mod names;
 
 use std::sync::Arc;

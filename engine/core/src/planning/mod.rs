@@ -100,7 +100,8 @@ fn config() -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true);
+        // `LakeCatalog` serves its own, which outlives a table whose files are gone.
+        .with_information_schema(false);
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     // Delta stores plain strings, and a cast to and fro per statement buys nothing.

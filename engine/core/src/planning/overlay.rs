@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::error::Result;
+use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
 
 /// Providers by schema and name.
@@ -103,6 +104,13 @@ impl SchemaProvider for OverlaySchema {
         match self.overlay.find(&self.name, name) {
             Some(table) => Ok(Some(table)),
             None => self.inner.table(name).await,
+        }
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        match self.overlay.find(&self.name, name) {
+            Some(table) => Ok(Some(table.table_type())),
+            None => self.inner.table_type(name).await,
         }
     }
 

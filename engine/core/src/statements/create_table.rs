@@ -58,6 +58,7 @@ async fn make(
         return Ok(());
     }
     let spec = spec(state, table, storage)?;
+    lake.validate(&spec, state)?;
     lake.create(&unnamed.location, &spec).await?;
     Ok(())
 }

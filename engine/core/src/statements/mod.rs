@@ -23,7 +23,7 @@ use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Statement as Ast};
 
 use crate::error::{Error, Result};
-use crate::execution::Execution;
+use crate::execution::{CommandTag, Execution};
 use crate::parser::{Statement, StatementKind};
 use crate::session::Session;
 
@@ -145,7 +145,11 @@ async fn run_sql(
         // There are no channels and no SQL cursors, so there is nothing to close or to stop listening to.
         Ast::UNLISTEN { .. } => Ok(Execution::done("UNLISTEN")),
         Ast::Close { cursor: CloseCursor::All } => Ok(Execution::done("CLOSE CURSOR ALL")),
-        Ast::Deallocate { .. } => Ok(Execution::done("DEALLOCATE")),
+        Ast::Deallocate { name, .. } => {
+            let all = name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all");
+            let tag = CommandTag::Deallocate((!all).then(|| target::folded(name)));
+            Ok(Execution { tag, ..Execution::done("DEALLOCATE") })
+        }
         other => Err(Error::unsupported(verb(other))),
     }
 }

@@ -7,11 +7,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
@@ -83,7 +85,9 @@ fn read_only() -> SQLOptions {
 /// Types of `$1`, `$2`, ...: as declared, else as the statement's shape tells, else text.
 pub(super) fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let mut inferred: HashMap<usize, Option<DataType>> = HashMap::new();
+    let told = parameters_told_by_context(plan)?;
     for (name, data_type) in plan.get_parameter_types()? {
+        let data_type = data_type.or_else(|| told.get(&name).cloned());
         let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|n| *n > 0);
         let Some(number) = number else {
             return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
@@ -100,6 +104,36 @@ pub(super) fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>])
         told.or_else(|| inferred.get(&number).cloned().flatten()).filter(|data_type| *data_type != DataType::Null)
     };
     Ok((1..=count).map(|number| of(number).unwrap_or(DataType::Utf8)).collect())
+}
+
+/// What the planner doesn't infer: `$1::bigint` says its type, and so does the place in a call of one of our functions.
+fn parameters_told_by_context(plan: &LogicalPlan) -> Result<HashMap<String, DataType>> {
+    let mut told = HashMap::new();
+    let mut tell = |expression: &Expr, data_type: DataType| {
+        if let Expr::Placeholder(Placeholder { id, field: None }) = expression {
+            told.entry(id.clone()).or_insert(data_type);
+        }
+    };
+    plan.apply_with_subqueries(|plan| {
+        plan.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                match expression {
+                    Expr::Cast(cast) => tell(&cast.expr, cast.field.data_type().clone()),
+                    Expr::TryCast(cast) => tell(&cast.expr, cast.field.data_type().clone()),
+                    Expr::ScalarFunction(call) => {
+                        for (position, argument) in call.args.iter().enumerate() {
+                            if let Some(data_type) = alluvia_udfs::parameter_type(call.name(), position) {
+                                tell(argument, data_type);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(told)
 }
 
 /// The plan with NULLs of the parameters' types in their places: for its schema only.

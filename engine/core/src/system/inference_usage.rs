@@ -59,7 +59,7 @@ impl SystemTable for InferenceUsageTable {
             Arc::new(Int64Array::from_iter_values(values))
         };
         let texts = |value: fn(&UsageRow) -> &str| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| value(row))))
+            Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
         };
         let milliseconds = |value: fn(&UsageRow) -> f64| -> ArrayRef {
             Arc::new(Float64Array::from_iter_values(rows.iter().map(value)))

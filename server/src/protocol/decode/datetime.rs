@@ -98,7 +98,13 @@ fn zone(reader: &Reader<'_>) -> Result<Option<TimeZone>> {
     }
     let Some(digits) = rest.strip_prefix(['+', '-']) else {
         let named = rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '<');
-        return if named { rest.parse().map(Some) } else { Err(reader.invalid()) };
+        return match rest.parse() {
+            Ok(zone) if named => Ok(Some(zone)),
+            Err(_) if named && rest.contains('/') => {
+                Err(ValueError::new(Kind::InvalidArgument, format!("time zone \"{rest}\" not recognized")))
+            }
+            _ => Err(reader.invalid()),
+        };
     };
     // hh, hh:mm, hh:mm:ss, or hhmm.
     let mut parts: Vec<&str> = digits.split(':').collect();

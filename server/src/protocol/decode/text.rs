@@ -108,7 +108,7 @@ fn uuid(text: &str) -> Result<String> {
     let mut digits = String::with_capacity(32);
     for character in inner.chars() {
         match character {
-            '-' if digits.len() % 4 == 0 && !digits.is_empty() && digits.len() < 32 => {}
+            '-' if digits.len().is_multiple_of(4) && !digits.is_empty() && digits.len() < 32 => {}
             _ if character.is_ascii_hexdigit() => digits.push(character.to_ascii_lowercase()),
             _ => return Err(invalid()),
         }

@@ -132,7 +132,7 @@ impl Digits {
     fn is_halfway(&self, mantissa: u64, exponent: i32, lowest_mantissa: bool) -> bool {
         let trailing_zeros = self.exponent + 1 - self.count as i32;
         // Five to the 27th is over 2^54: a greater power can't divide half-way's odd number.
-        if exponent < 1 || !(0..27).contains(&trailing_zeros) || mantissa % 2 != 0 {
+        if exponent < 1 || !(0..27).contains(&trailing_zeros) || !mantissa.is_multiple_of(2) {
             return false;
         }
         let digits = self.significant().iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));

@@ -100,39 +100,3 @@ impl Default for EncodeOptions {
         }
     }
 }
-
-impl EncodeOptions {
-    /// The options that a session's settings ask for; `setting` answers the value of a setting by its name, and a
-    /// setting it doesn't know has its default.
-    pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let mut options = Self::default();
-        if let Some(zone) = setting("timezone") {
-            options.time_zone = zone.parse()?;
-        }
-        if let Some(digits) = setting("extra_float_digits") {
-            let number = digits.trim().parse().ok().filter(|number| (-15..=3).contains(number));
-            options.extra_float_digits = number.ok_or_else(|| unknown_value("extra_float_digits", &digits))?;
-        }
-        if let Some(form) = setting("bytea_output") {
-            options.bytea_output = match form.to_ascii_lowercase().as_str() {
-                "hex" => ByteaOutput::Hex,
-                "escape" => ByteaOutput::Escape,
-                _ => return Err(unknown_value("bytea_output", &form)),
-            };
-        }
-        if let Some(style) = setting("intervalstyle") {
-            options.interval_style = match style.to_ascii_lowercase().as_str() {
-                "postgres" => IntervalStyle::Postgres,
-                "postgres_verbose" => IntervalStyle::PostgresVerbose,
-                "sql_standard" => IntervalStyle::SqlStandard,
-                "iso_8601" => IntervalStyle::Iso8601,
-                _ => return Err(unknown_value("IntervalStyle", &style)),
-            };
-        }
-        Ok(options)
-    }
-}
-
-fn unknown_value(name: &str, value: &str) -> ValueError {
-    ValueError::new(Kind::InvalidArgument, format!("invalid value for parameter \"{name}\": \"{value}\""))
-}

@@ -56,11 +56,7 @@ impl Extraction<'_> {
             branches.push((Box::new(when), Box::new(self.rewrite(*then, &reached)?)));
         }
         let otherwise = case.else_expr.map(|expr| self.rewrite(*expr, &guard)).transpose()?;
-        Ok(Expr::Case(Case {
-            expr: base.map(Box::new),
-            when_then_expr: branches,
-            else_expr: otherwise.map(Box::new),
-        }))
+        Ok(Expr::Case(Case { expr: base.map(Box::new), when_then_expr: branches, else_expr: otherwise.map(Box::new) }))
     }
 
     /// A chain of AND or of OR: parts without calls come first, wherever they are written, then calls from left to

@@ -32,7 +32,9 @@ pub(in super::super) fn values(node: Values) -> Result<LogicalPlan> {
         let shift = |expr: Expr| match expr {
             Expr::Column(slot) => match slot.name.parse::<usize>() {
                 // VALUES names its columns column1, column2, ...
-                Ok(slot) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(format!("column{}", first + slot + 1))))),
+                Ok(slot) => {
+                    Ok(Transformed::yes(Expr::Column(Column::new_unqualified(format!("column{}", first + slot + 1)))))
+                }
                 Err(_) => Ok(Transformed::no(Expr::Column(slot))),
             },
             other => Ok(Transformed::no(other)),
@@ -121,7 +123,10 @@ fn row_by_row(node: Values) -> Result<LogicalPlan> {
             .zip(node.schema.fields())
             .map(|(cell, field)| Ok(cell.cast_to(field.data_type(), &empty)?.alias(field.name())))
             .collect::<Result<Vec<_>>>()?;
-        inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(LogicalPlan::EmptyRelation(input)))?)));
+        inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(
+            exprs,
+            Arc::new(LogicalPlan::EmptyRelation(input)),
+        )?)));
     }
     match inputs.as_slice() {
         [only] => Ok(only.as_ref().clone()),

@@ -34,20 +34,10 @@ async fn projection() {
 async fn filter() {
     let bench = Bench::new().await;
     bench
-        .check(
-            "SELECT id FROM points WHERE ai_query('double', v) > 9 ORDER BY id",
-            &["5", "6"],
-            &[("double", 6, 6)],
-        )
+        .check("SELECT id FROM points WHERE ai_query('double', v) > 9 ORDER BY id", &["5", "6"], &[("double", 6, 6)])
         .await;
     // The cheap condition runs first, though it is written last.
-    bench
-        .check(
-            "SELECT id FROM points WHERE ai_query('double', v) > 3 AND id <= 2",
-            &["2"],
-            &[("double", 2, 2)],
-        )
-        .await;
+    bench.check("SELECT id FROM points WHERE ai_query('double', v) > 3 AND id <= 2", &["2"], &[("double", 2, 2)]).await;
     // The second call sees what the first left.
     bench
         .check(
@@ -179,18 +169,10 @@ async fn grouping_and_aggregates() {
         )
         .await;
     bench
-        .check(
-            "SELECT k FROM points GROUP BY k HAVING max(ai_query('double', v)) > 10",
-            &["0"],
-            &[("double", 6, 6)],
-        )
+        .check("SELECT k FROM points GROUP BY k HAVING max(ai_query('double', v)) > 10", &["0"], &[("double", 6, 6)])
         .await;
     bench
-        .check(
-            "SELECT sum(ai_query('double', v)) FILTER (WHERE id <= 2) FROM points",
-            &["6.0"],
-            &[("double", 2, 2)],
-        )
+        .check("SELECT sum(ai_query('double', v)) FILTER (WHERE id <= 2) FROM points", &["6.0"], &[("double", 2, 2)])
         .await;
     bench
         .check(
@@ -208,11 +190,7 @@ async fn grouping_and_aggregates() {
         )
         .await;
     bench
-        .check(
-            "SELECT DISTINCT ai_query('double', k) FROM points ORDER BY 1",
-            &["0.0", "2.0"],
-            &[("double", 6, 2)],
-        )
+        .check("SELECT DISTINCT ai_query('double', k) FROM points ORDER BY 1", &["0.0", "2.0"], &[("double", 6, 2)])
         .await;
     bench
         .check(
@@ -227,11 +205,7 @@ async fn grouping_and_aggregates() {
 async fn order_by_and_windows() {
     let bench = Bench::new().await;
     bench
-        .check(
-            "SELECT id FROM points ORDER BY ai_query('negative', v) LIMIT 2",
-            &["6", "5"],
-            &[("negative", 6, 6)],
-        )
+        .check("SELECT id FROM points ORDER BY ai_query('negative', v) LIMIT 2", &["6", "5"], &[("negative", 6, 6)])
         .await;
     bench
         .check(
@@ -370,8 +344,16 @@ async fn subqueries() {
 #[tokio::test]
 async fn writing() {
     let bench = Bench::new().await;
-    bench.check("CREATE TABLE scored AS SELECT id, ai_query('double', v) AS d FROM points", &[], &[("double", 6, 6)]).await;
-    bench.check("INSERT INTO scored SELECT id + 10, ai_query('double', v) FROM points WHERE id < 3", &[], &[("double", 2, 2)]).await;
+    bench
+        .check("CREATE TABLE scored AS SELECT id, ai_query('double', v) AS d FROM points", &[], &[("double", 6, 6)])
+        .await;
+    bench
+        .check(
+            "INSERT INTO scored SELECT id + 10, ai_query('double', v) FROM points WHERE id < 3",
+            &[],
+            &[("double", 2, 2)],
+        )
+        .await;
     bench
         .check(
             "INSERT INTO scored VALUES (21, ai_query('double', 21.0)), (22, ai_query('double', 22.0)), (23, 1)",
@@ -416,9 +398,8 @@ async fn constants_and_nesting() {
         )
         .await;
     // A different draw for every row, and for every place where it is written.
-    let (rows, asked) = bench
-        .counted("SELECT ai_query('double', random()) = ai_query('double', random()) FROM points")
-        .await;
+    let (rows, asked) =
+        bench.counted("SELECT ai_query('double', random()) = ai_query('double', random()) FROM points").await;
     assert_eq!((rows, asked), (vec!["false".to_owned(); 6], vec![("double".to_owned(), 12, 12)]));
 }
 
@@ -451,11 +432,7 @@ async fn limits() {
 async fn unread_calls_are_not_made() {
     let bench = Bench::new().await;
     bench
-        .check(
-            "SELECT count(*) FROM (SELECT id, ai_query('double', v) AS d FROM points) AS scored",
-            &["6"],
-            &[],
-        )
+        .check("SELECT count(*) FROM (SELECT id, ai_query('double', v) AS d FROM points) AS scored", &["6"], &[])
         .await;
     bench
         .check("SELECT id FROM (SELECT id, ai_query('double', v) AS d FROM points) AS s WHERE id = 1", &["1"], &[])

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use futures::{StreamExt, TryStreamExt};
 
 use super::Bench;
 use crate::error::Kind;
@@ -55,7 +57,10 @@ async fn wrong_calls_are_found_while_preparing() {
     for (sql, kind) in [
         ("SELECT ai_query('duble', v) FROM points", Kind::UndefinedObject),
         ("SELECT ai_query('add', named_struct('a', v)) FROM points", Kind::InvalidParameterValue),
-        ("SELECT id FROM points WHERE id IN (SELECT ai_query('add', named_struct('a', 1, 'b', 2, 'c', 3)))", Kind::InvalidParameterValue),
+        (
+            "SELECT id FROM points WHERE id IN (SELECT ai_query('add', named_struct('a', 1, 'b', 2, 'c', 3)))",
+            Kind::InvalidParameterValue,
+        ),
     ] {
         let statement = bench.session.parse(sql).unwrap().remove(0);
         let error = bench.session.prepare(statement, &[]).await.unwrap_err();
@@ -96,4 +101,33 @@ async fn dropping_the_stream_ends_the_work() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(bench.usage().rows, asked);
     assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn parameters_are_arguments() {
+    let bench = Bench::new().await;
+    let sql = "SELECT ai_query('double', $1), ai_query('double', v + $1) FROM points WHERE id = $2";
+    let statement = bench.session.parse(sql).unwrap().remove(0);
+    let types = [Some(DataType::Float64), Some(DataType::Int32)];
+    let prepared = bench.session.prepare(statement, &types).await.unwrap();
+    assert_eq!(prepared.schema.field(0).data_type(), &DataType::Float32);
+    for (first, expected) in [(1.0, "2.0|8.0"), (2.0, "4.0|10.0")] {
+        let values = vec![ScalarValue::Float64(Some(first)), ScalarValue::Int32(Some(3))];
+        let execution = bench.session.execute(&prepared, values).await.unwrap();
+        let batches: Vec<_> = execution.stream.try_collect().await.unwrap();
+        assert_eq!(batches.iter().flat_map(super::shown).collect::<Vec<_>>(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_model_answers_the_next_execution() {
+    let bench = Bench::new().await;
+    let sql = "SELECT ai_query('double', v) FROM points WHERE id = 3";
+    let statement = bench.session.parse(sql).unwrap().remove(0);
+    let prepared = bench.session.prepare(statement, &[]).await.unwrap();
+    let path = bench.folder.path().join("negative.onnx");
+    bench.run(&format!("CREATE OR REPLACE MODEL double FROM '{}'", path.display())).await.unwrap();
+    let execution = bench.session.execute(&prepared, vec![]).await.unwrap();
+    let batches: Vec<_> = execution.stream.try_collect().await.unwrap();
+    assert_eq!(batches.iter().flat_map(super::shown).collect::<Vec<_>>(), ["-3.0"]);
 }

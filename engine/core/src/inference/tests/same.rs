@@ -51,6 +51,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT id, D(sum(v) OVER (PARTITION BY D(k))) FROM points",
     "SELECT id, count(*) FILTER (WHERE D(v) > 4) OVER (PARTITION BY k) FROM points",
     "SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY D(v)) AS n FROM points) AS r WHERE n = 1",
+    "SELECT id, avg(v) OVER (PARTITION BY v > D(1.5) ORDER BY D(v)) FROM points ORDER BY id - D(2.5)",
+    "SELECT k, sum(id) FROM points GROUP BY k ORDER BY sum(id) - D(1.5), D(k)",
     // Sets, values, recursion.
     "SELECT D(v) FROM points UNION SELECT D(k) FROM points",
     "SELECT D(v) FROM points INTERSECT SELECT v FROM points",
@@ -60,6 +62,8 @@ const STATEMENTS: &[&str] = &[
     "WITH RECURSIVE r (n) AS (SELECT 1.0 UNION ALL SELECT CAST(D(n) AS DOUBLE) FROM r WHERE n < 20) SELECT n FROM r",
     "WITH s AS (SELECT id, D(v) AS d FROM points) SELECT a.id, b.d FROM s a JOIN s b ON a.d = b.d WHERE a.d > 4",
     "SELECT unnest([D(v), D(k)]) FROM points",
+    "SELECT D(v), D(D(v)) FROM points WHERE false UNION ALL SELECT D(1), D(D(1))",
+    "SELECT i.d FROM (SELECT D(v) AS d FROM points UNION ALL SELECT D(k) FROM points) AS i WHERE i.d > 4",
     // Order and limits.
     "SELECT id, D(v) AS d FROM points ORDER BY id DESC LIMIT 3",
     "SELECT D(v) AS d, D(k) AS e, id FROM points ORDER BY e, id LIMIT 4",
@@ -87,10 +91,9 @@ async fn a_call_is_its_value() {
             let computed = bench.run(&statement.replace("D(", "2.0 * (")).await;
             let (called, computed) = match (called, computed) {
                 (Ok(called), Ok(computed)) => (sorted(&called), sorted(&computed)),
-                (called, computed) => (
-                    vec![format!("{:?}", called.map(|_| "runs"))],
-                    vec![format!("{:?}", computed.map(|_| "runs"))],
-                ),
+                (called, computed) => {
+                    (vec![format!("{:?}", called.map(|_| "runs"))], vec![format!("{:?}", computed.map(|_| "runs"))])
+                }
             };
             if called != computed {
                 wrong.push(format!("{statement}\n  called   {called:?}\n  computed {computed:?}"));

@@ -15,14 +15,18 @@ async fn the_same_text_has_the_same_bits_in_any_order_and_partitioning() {
     let mut all = vec![];
     for (partitions, order) in [(1, "id"), (2, "id DESC"), (8, "body")] {
         bench.run(&format!("SET target_partitions = {partitions}")).await.unwrap();
-        let sql = format!("SELECT v FROM (SELECT id, embed(body) AS v FROM (SELECT * FROM texts ORDER BY {order})) ORDER BY id");
+        let sql = format!(
+            "SELECT v FROM (SELECT id, embed(body) AS v FROM (SELECT * FROM texts ORDER BY {order})) ORDER BY id"
+        );
         let batches = bench.run(&sql).await.unwrap();
         let bits: Vec<Vec<u32>> = batches
             .iter()
             .flat_map(|batch| {
                 let lists = batch.column(0).as_list::<i32>();
                 (0..lists.len())
-                    .map(|row| lists.value(row).as_primitive::<Float32Type>().values().iter().map(|x| x.to_bits()).collect())
+                    .map(|row| {
+                        lists.value(row).as_primitive::<Float32Type>().values().iter().map(|x| x.to_bits()).collect()
+                    })
                     .collect::<Vec<_>>()
             })
             .collect();
@@ -55,4 +59,15 @@ async fn explain_tells_model_device_and_metrics() {
     for metric in ["rows=4", "distinct_rows=3", "input_tokens=", "padded_tokens=", "run_time=", "queue_time="] {
         assert!(plan.contains(metric), "{metric} in {plan}");
     }
+}
+
+#[tokio::test]
+async fn a_text_that_comes_again_is_not_sent_again() {
+    let bench = Bench::new().await;
+    bench.run("SET target_partitions = 1").await.unwrap();
+    let sql = "SELECT count(embed('text ' || CAST(value % 40 AS TEXT))) FROM generate_series(1, 5000)";
+    let (rows, asked) = bench.counted(sql).await;
+    assert_eq!(rows, ["5000"]);
+    // Two windows are under way at once, and may both send what neither has an answer to.
+    assert!(asked[0].1 == 5_000 && asked[0].2 <= 80, "{asked:?}");
 }

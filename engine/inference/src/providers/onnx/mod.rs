@@ -15,13 +15,15 @@ use crate::{
     spec::{Kind, ModelSpec},
 };
 
+/// The casts on that way, and the rows that don't survive them.
+mod casts;
 /// Rows of a request to tensors.
 mod columns;
 /// Micro-batches in flight, and what happens when one fails.
 mod drive;
 /// The data files an ONNX file refers to.
 mod external;
-/// Reading a model folder of sentence-transformers or Hugging Face.
+/// Reading a model's files.
 mod folder;
 /// Requests over columns.
 mod graph;
@@ -39,6 +41,8 @@ mod scheduler;
 mod session;
 /// Requests of text.
 mod text;
+/// Reading a text model's folder, as sentence-transformers and Hugging Face write it.
+mod text_folder;
 /// Text to token ids.
 mod tokenizer;
 

@@ -59,7 +59,7 @@ pub(crate) fn devices(environment: &Environment) -> Vec<DeviceInfo> {
         let hardware = device.hardware_device();
         let kind = match hardware.ty() {
             DeviceType::CPU => "cpu",
-            DeviceType::GPU => "cuda",
+            DeviceType::GPU if device.ep().is_ok_and(|provider| provider.starts_with("CUDA")) => "cuda",
             _ => continue,
         };
         let count = devices.iter().filter(|info: &&DeviceInfo| info.name.starts_with(kind)).count();
@@ -105,7 +105,7 @@ fn build(
 ) -> Result<Session> {
     // `ort` panics on value types it doesn't know (sparse tensors, opaque types).
     let built = catch_unwind(AssertUnwindSafe(|| -> ort::Result<Session> {
-        let mut builder = builder(environment, level).map_err(ort::Error::from)?;
+        let mut builder = builder(environment, level)?;
         if let Some(provider) = provider {
             builder = builder.with_execution_providers([provider])?;
         }
