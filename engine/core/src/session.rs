@@ -50,7 +50,7 @@ impl Session {
         let mut settings = Settings::default();
         settings.force("session_authorization", user);
         let settings = Arc::new(Mutex::new(settings));
-        let identity = crate::planning::Identity { user: user.into(), database: database.into(), process_id };
+        let identity = crate::planning::Identity { user: user.into(), process_id };
         let template = session_state(&engine, &overlay, &settings, &identity)?;
         Ok(Self {
             engine,

@@ -54,10 +54,10 @@ const SETTINGS: &[Definition] = &[
     reported("DateStyle", "ISO, MDY", Rule::Any, "dates are always written in ISO form"),
     reported("default_transaction_read_only", "off", Rule::Bool, "new transactions only read"),
     setting("default_transaction_isolation", "read committed", ISOLATION, "each statement reads one snapshot"),
-    setting("extra_float_digits", "1", Rule::Integer { least: -15, most: 3 }, "accepted; floats are written shortest-exact"),
+    setting("extra_float_digits", "1", Rule::Integer { least: -15, most: 3 }, "digits of floats in text form; 1 and more are shortest-exact"),
     setting("idle_in_transaction_session_timeout", "0", Rule::Duration, "accepted"),
     reported("integer_datetimes", "on", Rule::ReadOnly, "always on"),
-    reported("IntervalStyle", "postgres", Rule::OneOf(&["postgres"]), "text form of intervals"),
+    reported("IntervalStyle", "postgres", Rule::OneOf(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "text form of intervals"),
     reported("in_hot_standby", "off", Rule::ReadOnly, "never a standby"),
     reported("is_superuser", "on", Rule::ReadOnly, "whether the session's user is an administrator"),
     setting("lock_timeout", "0", Rule::Duration, "accepted; there are no locks to wait for"),
@@ -237,13 +237,11 @@ fn milliseconds(value: &str) -> Option<u64> {
     (milliseconds <= i32::MAX as f64).then_some(milliseconds.round() as u64)
 }
 
-/// IANA names as they are spelled there, offsets such as `+02:00`, and a few words.
+/// IANA names as they are spelled there, and a few words. Bare offsets are refused: PostgreSQL reads `+05:30` as west of
+/// Greenwich, nearly everybody else as east.
 fn time_zone(value: &str) -> Option<String> {
     if ["utc", "gmt", "z", "default", "local"].contains(&value.to_ascii_lowercase().as_str()) {
         return Some("UTC".to_string());
-    }
-    if value.parse::<arrow::array::timezone::Tz>().is_ok() {
-        return Some(value.to_string());
     }
     chrono_tz::TZ_VARIANTS
         .iter()

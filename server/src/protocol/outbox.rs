@@ -38,11 +38,11 @@ impl Outbox {
     }
 
     /// Appends whole messages that `write` makes. What it leaves behind on failure is taken back.
-    pub fn append<E>(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
+    pub fn append<T, E>(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<T, E>) -> Result<T, E> {
         self.take_back_incomplete();
         let written = write(&mut self.buffer);
         match &written {
-            Ok(()) => self.complete = self.buffer.len(),
+            Ok(_) => self.complete = self.buffer.len(),
             Err(_) => self.take_back_incomplete(),
         }
         written

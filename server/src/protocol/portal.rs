@@ -3,18 +3,14 @@
 use std::sync::Arc;
 
 use alluvia_core::{CommandTag, Execution, Prepared};
-use arrow::array::RecordBatch;
 use datafusion_common::ScalarValue;
 use futures::StreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::encode::{EncodeOptions, Format, RowEncoder};
+use super::encode::{BoundRows, EncodeOptions, Format, RowEncoder};
 use super::outbox::{FLUSH_BYTES, Outbox};
 use super::report::{Failure, Report};
-
-/// Rows that are encoded at once at most, between two looks at the outbox.
-const CHUNK_ROWS_MAX: usize = 8192;
 
 /// What Parse made; empty text has nothing to run.
 pub struct PreparedStatement {
@@ -42,11 +38,9 @@ pub enum PortalState {
 pub struct Running {
     execution: Execution,
     encoder: RowEncoder,
-    batch: RecordBatch,
+    batch: Option<BoundRows>,
     /// First row of the batch that wasn't sent.
     row: usize,
-    /// Bytes that a row took lately; decides how many are encoded at once.
-    row_bytes: usize,
     /// The stream knows its deadline itself, but isn't asked while the client is waited for.
     deadline: Option<Instant>,
 }
@@ -69,8 +63,7 @@ impl Running {
         deadline: Option<Instant>,
     ) -> Result<Self, Report> {
         let encoder = RowEncoder::new(&execution.schema, formats, options)?;
-        let batch = RecordBatch::new_empty(Arc::clone(&execution.schema));
-        Ok(Self { execution, encoder, batch, row: 0, row_bytes: 0, deadline })
+        Ok(Self { execution, encoder, batch: None, row: 0, deadline })
     }
 
     pub fn tag(&self) -> CommandTag {
@@ -87,7 +80,7 @@ impl Running {
     ) -> Result<(u64, Stop), Failure> {
         let mut rows = 0_u64;
         loop {
-            while self.row < self.batch.num_rows() {
+            while self.batch.as_ref().is_some_and(|batch| self.row < batch.rows()) {
                 let left = if rows_max == 0 { u64::MAX } else { rows_max - rows };
                 if left == 0 {
                     return Ok((rows, Stop::RowLimit));
@@ -101,28 +94,23 @@ impl Running {
                 return Ok((rows, Stop::RowLimit));
             }
             match self.execution.stream.next().await {
-                Some(batch) => self.begin(batch.map_err(alluvia_core::Error::from)?),
+                Some(batch) => {
+                    let batch = batch.map_err(alluvia_core::Error::from)?;
+                    self.batch = Some(self.encoder.bind(&batch)?);
+                    self.row = 0;
+                }
                 None => return Ok((rows, Stop::End)),
             }
         }
     }
 
-    fn begin(&mut self, batch: RecordBatch) {
-        if self.row_bytes == 0 {
-            self.row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
-        }
-        self.batch = batch;
-        self.row = 0;
-    }
-
+    /// Encodes up to `rows_max` rows of the batch, but not many more bytes than are sent at once.
     fn encode_some(&mut self, outbox: &mut Outbox, rows_max: usize) -> Result<u64, Report> {
-        let wanted = (FLUSH_BYTES / self.row_bytes.max(1)).clamp(1, CHUNK_ROWS_MAX).min(rows_max);
-        let end = self.row.saturating_add(wanted).min(self.batch.num_rows());
-        let rows = end - self.row;
-        let bytes_before = outbox.pending_bytes();
-        outbox.append(|buffer| self.encoder.encode(&self.batch, self.row..end, buffer))?;
-        self.row_bytes = ((outbox.pending_bytes() - bytes_before) / rows.max(1)).max(1);
-        self.row = end;
+        let Some(batch) = &self.batch else { return Ok(0) };
+        let end = self.row.saturating_add(rows_max).min(batch.rows());
+        let sent = outbox.append(|buffer| batch.encode(self.row..end, FLUSH_BYTES, buffer))?;
+        let rows = sent - self.row;
+        self.row = sent;
         Ok(rows as u64)
     }
 }

@@ -33,7 +33,6 @@ pub(crate) const CATALOG: &str = "alluvia";
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub user: String,
-    pub database: String,
     pub process_id: i32,
 }
 
