@@ -13,7 +13,7 @@ async fn documented_examples_give_what_is_documented() {
         if example.needs == Needs::OwnModel {
             continue;
         }
-        let rows = super::slt::texts(&sql.session, example.sql).await;
+        let rows = sql.texts(example.sql).await;
         if let Some(expected) = example.expected {
             assert_eq!(rows, [expected], "{}: {}", example.function, example.sql);
         }

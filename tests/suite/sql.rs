@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use alluvia_core::{Engine, Error, Session};
+use alluvia_server::protocol::cells::cells;
+use alluvia_server::protocol::encode::{EncodeOptions, Format, RowEncoder};
 use alluvia_server::sqlstate::SqlState;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::BytesMut;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use tempfile::TempDir;
@@ -64,6 +67,20 @@ impl Sql {
     /// The rows as text, cells parted by `|`.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         shown(&self.batches(sql).await)
+    }
+
+    /// The cells of one column as PostgreSQL's text form has them.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let batches = self.batches(sql).await;
+        let Some(first) = batches.first() else { return vec![] };
+        let options = EncodeOptions::default();
+        let mut encoder = RowEncoder::new(&first.schema(), &[Format::Text], &options).unwrap();
+        let mut bytes = BytesMut::new();
+        for batch in &batches {
+            encoder.encode(batch, 0..batch.num_rows(), &mut bytes).unwrap();
+        }
+        let rows = cells(&bytes).unwrap();
+        rows.iter().map(|row| row[0].as_deref().unwrap_or("NULL").to_owned()).collect()
     }
 
     pub async fn check(&self, sql: &str, rows: &[&str]) {

@@ -7,8 +7,9 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::Usage;
+use super::{Usage, target};
 use crate::error::{Kind, Result};
+use crate::execution::Execution;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage {
@@ -45,18 +46,26 @@ impl CreateModel {
         Ok(CreateModel { name, or_replace, if_not_exists, source, options })
     }
 
-    /// Imports the model and answers with the command tag.
-    pub async fn run(&self, session: &Session) -> Result<String> {
-        let tag = || USAGE.statement.to_owned();
-        let models = &session.engine.models;
-        if self.if_not_exists && session.engine.catalog.snapshot().model(&self.name).is_some() {
-            return Ok(tag());
+    /// Imports the model, now or at COMMIT.
+    pub(super) async fn run(&self, session: &Session) -> Result<Execution> {
+        let name = &self.name;
+        if self.if_not_exists && session.engine.catalog.snapshot().model(name).is_some() {
+            return Ok(Execution::done(USAGE.statement)
+                .with_notice("NOTICE", format!("model \"{name}\" already exists, skipping")));
         }
+        let model = self.clone();
+        target::now_or_at_commit(session, format!("model {name}"), USAGE.statement, move |session| {
+            Box::pin(async move { model.import(session).await })
+        })
+        .await
+    }
+
+    async fn import(&self, session: &Session) -> Result<()> {
         let source = Path::new(&self.source);
-        match models.create(&self.name, source, &self.options, self.or_replace, session.user()).await {
-            Ok(_) => Ok(tag()),
+        match session.engine.models.create(&self.name, source, &self.options, self.or_replace, session.user()).await {
+            Ok(_) => Ok(()),
             // Another session made it since.
-            Err(error) if self.if_not_exists && error.kind == Kind::DuplicateObject => Ok(tag()),
+            Err(error) if self.if_not_exists && error.kind == Kind::DuplicateObject => Ok(()),
             Err(error) => Err(error),
         }
     }

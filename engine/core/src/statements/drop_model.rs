@@ -3,9 +3,10 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
-use super::Usage;
 use super::create_model::parse_model_name;
+use super::{Usage, target};
 use crate::error::Result;
+use crate::execution::Execution;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage { statement: "DROP MODEL", usage: "DROP MODEL [IF EXISTS] <name>" };
@@ -24,10 +25,18 @@ impl DropModel {
         Ok(DropModel { name: parse_model_name(parser)?, if_exists })
     }
 
-    /// Drops the model and answers with the command tag.
-    pub async fn run(&self, session: &Session) -> Result<String> {
-        session.engine.models.remove(&self.name, self.if_exists).await?;
-        Ok(USAGE.statement.to_owned())
+    /// Drops the model, now or at COMMIT.
+    pub(super) async fn run(&self, session: &Session) -> Result<Execution> {
+        let name = self.name.clone();
+        if self.if_exists && session.engine.catalog.snapshot().model(&name).is_none() {
+            return Ok(Execution::done(USAGE.statement)
+                .with_notice("NOTICE", format!("model \"{name}\" does not exist, skipping")));
+        }
+        let if_exists = self.if_exists;
+        target::now_or_at_commit(session, format!("model {name}"), USAGE.statement, move |session| {
+            Box::pin(async move { session.engine.models.remove(&name, if_exists).await.map(|_| ()) })
+        })
+        .await
     }
 }
 

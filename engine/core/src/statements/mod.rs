@@ -97,14 +97,8 @@ pub(crate) async fn run(
     match &statement.kind {
         StatementKind::Sql(ast) => run_sql(session, state, statement, ast, parameters).await,
         StatementKind::CreateExternalTable(table) => create_external_table::run(session, state, table).await,
-        StatementKind::CreateModel(model) => {
-            target::check_outside_block(session, "CREATE MODEL")?;
-            Ok(Execution::done(model.run(session).await?))
-        }
-        StatementKind::DropModel(model) => {
-            target::check_outside_block(session, "DROP MODEL")?;
-            Ok(Execution::done(model.run(session).await?))
-        }
+        StatementKind::CreateModel(model) => model.run(session).await,
+        StatementKind::DropModel(model) => model.run(session).await,
     }
 }
 

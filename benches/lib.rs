@@ -1,0 +1,1 @@
+//! Nothing to build here: each bench is a file of its own.
