@@ -44,6 +44,7 @@ impl From<Kind> for SqlState {
     fn from(kind: Kind) -> Self {
         Self(match kind {
             Kind::SyntaxError => "42601",
+            Kind::StatementTooComplex => "54001",
             Kind::UndefinedTable => "42P01",
             Kind::UndefinedColumn => "42703",
             Kind::UndefinedFunction => "42883",
@@ -59,6 +60,11 @@ impl From<Kind> for SqlState {
             Kind::InvalidTableDefinition => "42P16",
             Kind::InvalidColumnReference => "42P10",
             Kind::GroupingError => "42803",
+            Kind::WindowingError => "42P20",
+            Kind::InvalidRowCount => "2201W",
+            Kind::InvalidPowerArgument => "2201F",
+            Kind::CardinalityViolation => "21000",
+            Kind::StringTooLong => "22001",
             Kind::DatatypeMismatch => "42804",
             Kind::IndeterminateDatatype => "42P18",
             Kind::InvalidParameterValue => "22023",

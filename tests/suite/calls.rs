@@ -24,12 +24,12 @@ pub const ROWS_OF_R: u64 = 40;
 /// Name, number of arguments, the call, and the same in SQL. `$1` and `$2` are arguments; `R(..)` is a cast to REAL.
 type Form = (&'static str, usize, &'static str, &'static str);
 
-/// A NULL field of a STRUCT is NaN for a model, and no comparison with NaN is true for it; a NULL request is a NULL
+/// `returnType` casts as Arrow does. A NULL field of a STRUCT is NaN for a model, and no comparison with NaN is true for it; a NULL request is a NULL
 /// answer.
 const FORMS: &[Form] = &[
     ("linear", 2, "ai_query('linear', named_struct('a', $1, 'b', $2))", "R(R(2) * N($1) + R(3) * N($2) + R(1))"),
     ("affine", 1, "ai_query('affine', $1)", "R(R(3) * R($1) - R(5))"),
-    ("text", 1, "ai_query('affine', $1, returnType => 'STRING')", "CAST(R(R(3) * R($1) - R(5)) AS TEXT)"),
+    ("text", 1, "ai_query('affine', $1, returnType => 'STRING')", "arrow_cast(R(R(3) * R($1) - R(5)), 'Utf8')"),
     ("double", 1, "ai_query('affine', $1, returnType => 'DOUBLE')", "CAST(R(R(3) * R($1) - R(5)) AS DOUBLE)"),
     (
         "whole",
@@ -70,14 +70,14 @@ pub async fn sql() -> Sql {
         sql.batches(&format!(
             "INSERT INTO r SELECT value, nullif(value * 7 % 11 - 5, 3), nullif(value * 5 % 13 % 10, 4), value * 3 % 4, \
              nullif(value * 11 % 29 - 14, 8), CASE value % 7 WHEN 0 THEN NULL WHEN 1 THEN '12' WHEN 2 THEN '-3.5' \
-             WHEN 3 THEN 'x' ELSE 'word ' || CAST(value % 3 AS TEXT) END FROM generate_series({from}, {to})"
+             WHEN 3 THEN 'x' ELSE 'word ' || CAST(value % 3 AS TEXT) END FROM generate_series({from}, {to}) AS n (value)"
         ))
         .await;
     }
     sql.batches(
         "CREATE TABLE s AS SELECT CAST(value AS INT) AS id, CAST(nullif(value % 6, 5) AS INT) AS a, \
-         CAST(value % 4 AS INT) AS k, value / 2.0 AS x, CASE value % 3 WHEN 0 THEN 'x' WHEN 1 THEN '7' END AS w \
-         FROM generate_series(1, 13)",
+         CAST(value % 4 AS INT) AS k, CAST(value / 2.0 AS DOUBLE) AS x, CASE value % 3 WHEN 0 THEN 'x' WHEN 1 THEN '7' END AS w \
+         FROM generate_series(1, 13) AS n (value)",
     )
     .await;
     sql

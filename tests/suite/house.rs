@@ -36,9 +36,10 @@ fn manifest(folder: &str) -> toml::Table {
 }
 
 fn dependencies(folder: &str) -> BTreeSet<String> {
-    manifest(folder).get("dependencies").and_then(|table| table.as_table()).map_or_else(BTreeSet::new, |table| {
-        table.keys().cloned().collect()
-    })
+    manifest(folder)
+        .get("dependencies")
+        .and_then(|table| table.as_table())
+        .map_or_else(BTreeSet::new, |table| table.keys().cloned().collect())
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -58,7 +59,10 @@ fn names_crate(text: &str, name: &str) -> bool {
     let path = format!("{}::", name.replace('-', "_"));
     text.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).any(|line| {
         line.match_indices(&path).any(|(at, _)| {
-            !line[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || before == '_' || before == ':')
+            !line[..at]
+                .chars()
+                .next_back()
+                .is_some_and(|before| before.is_alphanumeric() || before == '_' || before == ':')
         })
     })
 }
@@ -107,7 +111,18 @@ fn one_copy_of_what_must_be_one() {
     for package in lock["package"].as_array().unwrap() {
         versions.entry(package["name"].as_str().unwrap()).or_default().insert(package["version"].as_str().unwrap());
     }
-    for name in ["datafusion", "arrow", "arrow-array", "parquet", "object_store", "sqlparser", "deltalake-core", "ort", "pgwire", "tokio"] {
+    for name in [
+        "datafusion",
+        "arrow",
+        "arrow-array",
+        "parquet",
+        "object_store",
+        "sqlparser",
+        "deltalake-core",
+        "ort",
+        "pgwire",
+        "tokio",
+    ] {
         assert_eq!(versions.get(name).map(BTreeSet::len), Some(1), "copies of {name}: {:?}", versions.get(name));
     }
 }

@@ -33,7 +33,11 @@ async fn store(sql: &Sql, texts: &[&str]) {
     let ids = list(ids, arrow::datatypes::DataType::Int64);
     let bodies = texts.iter().map(|text| ScalarValue::from(*text)).collect();
     let bodies = list(bodies, arrow::datatypes::DataType::Utf8);
-    sql.run_with("CREATE TABLE texts AS SELECT unnest($1) AS id, unnest($2) AS body", vec![ids, bodies]).await;
+    sql.run_with(
+        "CREATE TABLE texts AS SELECT unnest($1::BIGINT[]) AS id, unnest($2::TEXT[]) AS body",
+        vec![ids, bodies],
+    )
+    .await;
 }
 
 /// The vectors in a column, none of them NULL.
@@ -41,9 +45,7 @@ fn vectors(batches: &[RecordBatch], column: usize) -> Vec<Vec<f32>> {
     let of = |batch: &RecordBatch| {
         let lists = batch.column(column).as_list::<i32>().clone();
         assert_eq!(lists.null_count(), 0);
-        (0..lists.len())
-            .map(|row| lists.value(row).as_primitive::<Float32Type>().values().to_vec())
-            .collect::<Vec<_>>()
+        (0..lists.len()).map(|row| lists.value(row).as_primitive::<Float32Type>().values().to_vec()).collect::<Vec<_>>()
     };
     batches.iter().flat_map(of).collect()
 }

@@ -74,7 +74,7 @@ impl Sql {
         let batches = self.batches(sql).await;
         let Some(first) = batches.first() else { return vec![] };
         let options = EncodeOptions::default();
-        let mut encoder = RowEncoder::new(&first.schema(), &[Format::Text], &options).unwrap();
+        let encoder = RowEncoder::new(&first.schema(), &[Format::Text], &options).unwrap();
         let mut bytes = BytesMut::new();
         for batch in &batches {
             encoder.encode(batch, 0..batch.num_rows(), &mut bytes).unwrap();

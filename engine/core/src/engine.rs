@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::inference::UsageLog;
 use crate::models::Models;
+use crate::reading::Readers;
 use crate::session::Session;
 
 /// How an engine is opened.
@@ -49,6 +50,7 @@ pub struct Engine {
     pub(crate) lake: Lake,
     pub(crate) usage: Arc<UsageLog>,
     pub(crate) runtime_env: Arc<RuntimeEnv>,
+    pub(crate) readers: Readers,
     query_ids: AtomicU64,
     process_ids: AtomicI32,
 }
@@ -73,6 +75,7 @@ impl Engine {
             lake,
             usage: Arc::new(UsageLog::default()),
             runtime_env,
+            readers: Readers::default(),
             query_ids: AtomicU64::new(1),
             process_ids: AtomicI32::new(1),
         }))

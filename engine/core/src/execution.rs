@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::error::{Error, Result};
+use crate::reading::Reading;
 
 /// One statement under way. Dropping it ends scans and inference.
 pub struct Execution {
@@ -94,11 +95,12 @@ pub struct StatementContext {
 pub struct Limits {
     token: CancellationToken,
     deadline: Option<Instant>,
+    reading: Reading,
 }
 
 impl Limits {
-    pub fn new(token: CancellationToken, timeout: Option<Duration>) -> Self {
-        Self { token, deadline: timeout.map(|timeout| Instant::now() + timeout) }
+    pub(crate) fn new(token: CancellationToken, timeout: Option<Duration>, reading: Reading) -> Self {
+        Self { token, deadline: timeout.map(|timeout| Instant::now() + timeout), reading }
     }
 
     /// Runs a future until it is ready, cancelled or too late; in the last two cases it is dropped.
@@ -122,6 +124,7 @@ impl Limits {
         Box::pin(Guarded {
             schema: stream.schema(),
             inner: Some(stream),
+            _reading: self.reading.clone(),
             cancelled: Box::pin(self.token.clone().cancelled_owned()),
             late: self.deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline))),
         })
@@ -130,6 +133,8 @@ impl Limits {
 
 struct Guarded {
     schema: SchemaRef,
+    /// Given back when the stream is dropped.
+    _reading: Reading,
     inner: Option<SendableRecordBatchStream>,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     late: Option<Pin<Box<tokio::time::Sleep>>>,

@@ -16,6 +16,8 @@ pub mod statements;
 pub mod inference;
 /// What a running statement hands to its client: schema, stream, command tag, cancellation.
 pub mod execution;
+/// Statements under way, and the removal of files that they may still read.
+mod reading;
 /// Settings of a session (`SET`, `SHOW`, `RESET`).
 pub mod settings;
 /// `BEGIN`, `COMMIT`, `ROLLBACK`, and the aborted state.

@@ -168,7 +168,7 @@ impl Session {
     }
 
     fn limits(&self) -> Limits {
-        Limits::new(self.token.lock().clone(), self.settings.lock().statement_timeout())
+        Limits::new(self.token.lock().clone(), self.settings.lock().statement_timeout(), self.engine.readers.begin())
     }
 
     fn check_alive(&self, statement: &Statement) -> Result<()> {

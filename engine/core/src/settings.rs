@@ -82,18 +82,70 @@ const SETTINGS: &[Definition] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     values: BTreeMap<&'static str, String>,
+    /// Names with a dot belong to applications; they may be anything.
+    custom: BTreeMap<String, String>,
+    /// What SET LOCAL has covered in the open transaction block, by name; `None` is the default.
+    covered: BTreeMap<String, Option<String>>,
     unreported: Vec<&'static str>,
 }
 
 impl Settings {
     /// The value in force; `None` when there is no such setting.
     pub fn value(&self, name: &str) -> Option<String> {
-        let definition = definition(name)?;
+        let Some(definition) = definition(name) else { return self.custom.get(&name.to_lowercase()).cloned() };
         Some(self.values.get(definition.name).cloned().unwrap_or_else(|| definition.default.to_string()))
+    }
+
+    /// A setting's name as it is written in `SHOW ALL`.
+    pub fn spelling(name: &str) -> String {
+        definition(name).map_or_else(|| name.to_lowercase(), |definition| definition.name.to_string())
     }
 
     /// Checks and keeps a value. `SET x TO DEFAULT` is `reset`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.covered.remove(&name.to_lowercase());
+        self.assign(name, value)
+    }
+
+    /// As `set`, until the open transaction block ends.
+    pub fn set_local(&mut self, name: &str, value: &str) -> Result<()> {
+        let before = match definition(name) {
+            Some(definition) => self.values.get(definition.name).cloned(),
+            None => self.custom.get(&name.to_lowercase()).cloned(),
+        };
+        self.assign(name, value)?;
+        self.covered.entry(name.to_lowercase()).or_insert(before);
+        Ok(())
+    }
+
+    /// The transaction block is over: what SET LOCAL covered comes back.
+    pub fn end_local(&mut self) {
+        for (name, before) in std::mem::take(&mut self.covered) {
+            // Both were checked when they were set.
+            let _ = match before {
+                Some(value) => self.assign(&name, &value),
+                None => self.reset(&name),
+            };
+        }
+    }
+
+    /// The transaction block is rolled back: every setting is as it was when it began.
+    pub fn restore(&mut self, earlier: Settings) {
+        let before = self.reported();
+        let unreported = std::mem::take(&mut self.unreported);
+        *self = Settings { unreported, covered: BTreeMap::new(), ..earlier };
+        for (name, value) in before {
+            if let Some(definition) = definition(&name).filter(|_| self.value(&name).as_ref() != Some(&value)) {
+                self.unreported.push(definition.name);
+            }
+        }
+    }
+
+    fn assign(&mut self, name: &str, value: &str) -> Result<()> {
+        if definition(name).is_none() && is_custom(name) {
+            self.custom.insert(name.to_lowercase(), value.to_string());
+            return Ok(());
+        }
         let definition = known(name)?;
         let value = checked(definition, value)?;
         self.put(definition, value);
@@ -108,6 +160,10 @@ impl Settings {
     }
 
     pub fn reset(&mut self, name: &str) -> Result<()> {
+        if definition(name).is_none() && is_custom(name) {
+            self.custom.remove(&name.to_lowercase());
+            return Ok(());
+        }
         let definition = known(name)?;
         if definition.rule != Rule::ReadOnly && self.values.remove(definition.name).is_some() && definition.reported {
             self.unreported.push(definition.name);
@@ -116,6 +172,7 @@ impl Settings {
     }
 
     pub fn reset_all(&mut self) {
+        self.custom.clear();
         for definition in SETTINGS {
             // A known name can't fail.
             let _ = self.reset(definition.name);
@@ -165,6 +222,16 @@ impl Settings {
 fn definition(name: &str) -> Option<&'static Definition> {
     let name = if name.eq_ignore_ascii_case("time zone") { "TimeZone" } else { name };
     SETTINGS.iter().find(|definition| definition.name.eq_ignore_ascii_case(name))
+}
+
+/// `application.setting`, in letters, digits, `_` and `$`.
+fn is_custom(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let word = |part: &&str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    parts.len() > 1 && parts.iter().all(word)
 }
 
 fn known(name: &str) -> Result<&'static Definition> {

@@ -36,6 +36,8 @@ pub(crate) struct Transaction {
     pub status: TransactionStatus,
     pub read_only: bool,
     pub pending: Option<PendingWrite>,
+    /// The session's settings as they were at BEGIN, to which ROLLBACK returns.
+    pub settings: Option<crate::settings::Settings>,
 }
 
 impl Transaction {

@@ -3,20 +3,20 @@
 //! The pipeline, in reading order. Nothing here knows SQL or a query plan: a request comes in as one Arrow array, the
 //! answer leaves as one Arrow array of the same length and order.
 
+/// What a user may ask for in `CREATE MODEL ... WITH (...)`.
+pub mod options;
+/// What a model says about itself: inputs, outputs, kind, tokenizer, size.
+pub mod spec;
 /// Which field of a request feeds which input of a model.
 pub mod binding;
+/// An open model and what a run over it yields.
+pub mod model;
+/// The back ends that run models.
+pub mod providers;
 /// The threads for work that is neither waiting nor a model's run.
 mod cpu;
 /// Errors, worded like PostgreSQL's.
 pub mod error;
-/// An open model and what a run over it yields.
-pub mod model;
-/// What a user may ask for in `CREATE MODEL ... WITH (...)`.
-pub mod options;
-/// The back ends that run models.
-pub mod providers;
-/// What a model says about itself: inputs, outputs, kind, tokenizer, size.
-pub mod spec;
 
 pub use binding::{Binding, Source};
 pub use error::{Error, ErrorClass, Result, RowError};

@@ -2,21 +2,41 @@
 //!
 //! A write goes: [`Snapshot`] (what the log says now) -> `rules` (what its metadata demands of a row) -> `writer`
 //! (Parquet files, streamed) -> `commit` (one log entry, or none). A read goes: [`Snapshot`] -> its provider.
+//!
+//! In reading order:
 
-mod commit;
-mod definition;
-mod error;
-mod expressions;
-mod external;
+/// Tables by their locations: created, opened, appended to, removed.
 mod lake;
-mod layout;
-mod location;
-mod nulls;
-mod physical;
-mod rules;
-mod snapshot;
+/// What a table is to be: columns, constraints, partitions, properties.
+mod definition;
+/// Which Arrow types a table stores, and what the others become.
 mod types;
+/// Where a table lies, and how its folder is emptied.
+mod location;
+/// A table as one version of its log has it.
+mod snapshot;
+/// The same as queries scan it.
+mod scanned;
+/// Somebody else's Delta, Parquet and CSV files.
+mod external;
+
+/// What a table demands of a row.
+mod rules;
+/// SQL of a constraint to an expression over batches.
+mod expressions;
+/// NOT NULL at any depth.
+mod nulls;
+/// How rows lie in Parquet.
+mod layout;
+/// Names that the files use, where they aren't the schema's.
+mod physical;
+/// Rows into files.
 mod writer;
+/// Files into a version.
+mod commit;
+
+/// Errors, worded like PostgreSQL's.
+mod error;
 
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};

@@ -17,6 +17,7 @@ use url::Url;
 use crate::definition::{Check, Generated};
 use crate::error::{Error, Result};
 use crate::rules::Demands;
+use crate::scanned::Scanned;
 use crate::types::plain_schema;
 
 /// How far back a refused log is searched for its protocol.
@@ -133,7 +134,7 @@ impl Snapshot {
         DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
         // Dictionaries would reach the client as such; a partition value costs little as plain text.
         let config = DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false);
-        Ok(Arc::new(DeltaScanNext::new(self.inner.state.clone(), config)?))
+        Ok(Arc::new(Scanned::new(Arc::new(DeltaScanNext::new(self.inner.state.clone(), config)?))))
     }
 
     pub(crate) fn state(&self) -> &EagerSnapshot {

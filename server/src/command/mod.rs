@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 pub use failure::CommandError;
 
 /// Stack of a thread that runs statements: deep expressions recurse in parser and planner.
-const STACK_BYTES: usize = 16 << 20;
+const STACK_BYTES: usize = 64 << 20;
 
 /// Least number of threads that run statements: one busy with a long computation must not keep others waiting.
 const STATEMENT_THREADS_MIN: usize = 4;
@@ -53,9 +53,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// To standard error; `RUST_LOG` says how much.
+/// To standard error; `RUST_LOG` says how much. ONNX Runtime writes a line for every row on which a model fails; the
+/// statement has those errors, and a log would grow by what clients send.
 fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ort::logging=off"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

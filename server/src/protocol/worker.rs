@@ -157,17 +157,14 @@ impl Worker {
         if self.session.transaction_status() == TransactionStatus::Failed {
             self.portals.clear();
         }
-        if skips_until_sync(kind) {
-            self.skipping = true;
-        } else {
-            self.skipping = false;
-            match self.ready().await {
-                Ok(()) => {}
-                Err(Failure::Disconnected(error)) => return Err(error),
-                Err(Failure::Report(report)) => return Err(unencodable(report)),
-            }
+        self.skipping = skips_until_sync(kind);
+        // At once, as PostgreSQL does: a client that sent Flush waits for the error before it sends Sync.
+        let told = if self.skipping { self.flush().await } else { self.ready().await };
+        match told {
+            Ok(()) => Ok(Then::Continue),
+            Err(Failure::Disconnected(error)) => Err(error),
+            Err(Failure::Report(report)) => Err(unencodable(report)),
         }
-        Ok(Then::Continue)
     }
 
     /// ReadyForQuery, with all that is due before it.

@@ -10,7 +10,8 @@ use super::super::sql::{Sql, shown};
 use super::{breast_cancer, measurements, store, texts, vectors};
 
 /// Partitions, rows of a batch, and the order in which rows come.
-const CIRCUMSTANCES: &[(usize, usize, &str)] = &[(1, 8192, "id"), (2, 8192, "id DESC"), (8, 5, "body"), (1, 64, "md5(body)")];
+const CIRCUMSTANCES: &[(usize, usize, &str)] =
+    &[(1, 8192, "id"), (2, 8192, "id DESC"), (8, 5, "body"), (1, 64, "md5(body)")];
 
 /// The bits of every vector, by id.
 async fn bits(sql: &Sql, select: &str) -> Vec<(i64, Vec<u32>)> {
@@ -60,12 +61,15 @@ async fn micro_batches_of_another_size_change_nothing() {
     store(&sql, &some).await;
     let folder = root().join(".setup/models");
     let mut seen: Vec<Vec<String>> = vec![];
-    for (name, options) in [("plain", ""), ("small", " WITH (batch_tokens = 300)"), ("single", " WITH (batch_rows = 1)")] {
+    for (name, options) in
+        [("plain", ""), ("small", " WITH (batch_tokens = 300)"), ("single", " WITH (batch_rows = 1)")]
+    {
         sql.batches(&format!("CREATE MODEL {name} FROM '{}/all-MiniLM-L6-v2'{options}", folder.display())).await;
         sql.batches(&format!("CREATE MODEL {name}_label FROM '{}/ticket-classifier'{options}", folder.display())).await;
         // Floats are shown so that they read back as the same bits.
         seen.push(
-            sql.rows(&format!("SELECT embed(body, '{name}'), ai_query('{name}_label', body) FROM texts ORDER BY id")).await,
+            sql.rows(&format!("SELECT embed(body, '{name}'), ai_query('{name}_label', body) FROM texts ORDER BY id"))
+                .await,
         );
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));

@@ -14,12 +14,11 @@ fn stored(sql: &Sql) -> Vec<String> {
 async fn a_running_statement_keeps_the_model_it_began_with() {
     let sql = Sql::new().await;
     let data = root().join("tests/data/calls");
-    for change in [
-        "DROP MODEL m".to_owned(),
-        format!("CREATE OR REPLACE MODEL m FROM '{}/positive.onnx'", data.display()),
-    ] {
+    for change in
+        ["DROP MODEL m".to_owned(), format!("CREATE OR REPLACE MODEL m FROM '{}/positive.onnx'", data.display())]
+    {
         sql.batches(&format!("CREATE OR REPLACE MODEL m FROM '{}/affine.onnx'", data.display())).await;
-        let statement = "SELECT ai_query('m', value) AS y FROM generate_series(1, 200000)";
+        let statement = "SELECT ai_query('m', value) AS y FROM generate_series(1, 200000) AS n (value)";
         let prepared = sql.session.prepare(sql.session.parse(statement).unwrap().remove(0), &[]).await.unwrap();
         let mut execution = sql.session.execute(&prepared, vec![]).await.unwrap();
         let first = execution.stream.next().await.unwrap().unwrap();
@@ -67,8 +66,10 @@ async fn names_share_content_and_replacing_changes_it() {
 async fn the_catalog_says_what_a_model_is_and_where_it_runs() {
     let sql = Sql::new().await;
     let data = root().join("tests/data");
-    sql.batches(&format!("CREATE MODEL tab FROM '{}/models/boosted.onnx' WITH (device = 'auto')", data.display())).await;
-    sql.batches(&format!("CREATE MODEL enc FROM '{}/models/tiny-encoder' WITH (pooling = 'cls')", data.display())).await;
+    sql.batches(&format!("CREATE MODEL tab FROM '{}/models/boosted.onnx' WITH (device = 'auto')", data.display()))
+        .await;
+    sql.batches(&format!("CREATE MODEL enc FROM '{}/models/tiny-encoder' WITH (pooling = 'cls')", data.display()))
+        .await;
     sql.batches(&format!("CREATE MODEL lab FROM '{}/models/tiny-classifier'", data.display())).await;
     sql.check(
         "SELECT name, kind, task, device, inputs, outputs, tokenizer, pooling, dimension, max_length, labels, owner \

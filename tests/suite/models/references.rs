@@ -34,8 +34,10 @@ async fn classifier_scores_are_those_of_onnxruntime_in_python() {
     breast_cancer(&sql).await;
     external(&sql, "expected", "tests/data/demo/breast_cancer_scores.csv").await;
     let request = measurements();
-    sql.batches(&format!("CREATE TABLE scored AS SELECT id, ai_query('breast_cancer', {request}) AS score FROM cancer"))
-        .await;
+    sql.batches(&format!(
+        "CREATE TABLE scored AS SELECT id, ai_query('breast_cancer', {request}) AS score FROM cancer"
+    ))
+    .await;
     sql.check(
         "SELECT count(*), \
          count(*) FILTER (WHERE (score).label = expected.label), \
@@ -93,7 +95,8 @@ async fn other_classifiers_are_those_of_onnxruntime_in_python() {
         let cells: Vec<&str> = rows[0].split('|').collect();
         assert_eq!((cells[0], cells[4]), (text(&boosted["label"][row]), text(&zipmap["label"][row])), "{features}");
         let maps = &zipmap["maps"][row];
-        let scores = [&boosted["probabilities"][row][0], &boosted["probabilities"][row][1], &boosted["probabilities"][row][2]];
+        let scores =
+            [&boosted["probabilities"][row][0], &boosted["probabilities"][row][1], &boosted["probabilities"][row][2]];
         let scores = scores.into_iter().chain([&maps["blue"], &maps["green"], &maps["red"]]);
         let found = cells[1..4].iter().chain(&cells[5..8]);
         for (found, score) in found.zip(scores) {

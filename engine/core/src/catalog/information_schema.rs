@@ -11,12 +11,66 @@ use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::TableType;
 
+mod columns;
+
+use columns::Columns;
+
 pub(super) const NAME: &str = INFORMATION_SCHEMA;
 
 /// The schema over `catalog`, under the name that `state` gives the default catalog.
 pub(super) fn over(catalog: Arc<dyn CatalogProvider>, state: &SessionState) -> Arc<dyn SchemaProvider> {
     let name = state.config_options().catalog.default_catalog.clone();
-    Arc::new(InformationSchemaProvider::new(Arc::new(OneCatalog { name, catalog: Arc::new(Lenient { catalog }) })))
+    let catalog: Arc<dyn CatalogProvider> = Arc::new(Lenient { catalog });
+    let inner = InformationSchemaProvider::new(Arc::new(OneCatalog {
+        name: name.clone(),
+        catalog: Arc::clone(&catalog),
+    }));
+    Arc::new(WithColumns { inner: Arc::new(inner), name, catalog })
+}
+
+/// The planner's information schema, with a `columns` of our own: numbered from one, and with PostgreSQL's names of types.
+#[derive(Debug)]
+struct WithColumns {
+    inner: Arc<dyn SchemaProvider>,
+    name: String,
+    catalog: Arc<dyn CatalogProvider>,
+}
+
+const COLUMNS: &str = "columns";
+
+#[async_trait]
+impl SchemaProvider for WithColumns {
+    fn table_names(&self) -> Vec<String> {
+        self.inner.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name != COLUMNS {
+            return self.inner.table(name).await;
+        }
+        let mut columns = Columns::default();
+        let mut schemas = self.catalog.schema_names();
+        schemas.sort();
+        for schema_name in schemas {
+            let Some(schema) = self.catalog.schema(&schema_name) else { continue };
+            let mut tables = schema.table_names();
+            tables.sort();
+            for table_name in tables {
+                if let Some(table) = schema.table(&table_name).await? {
+                    columns.add(&self.name, &schema_name, &table_name, &table.schema());
+                }
+            }
+        }
+        Ok(Some(columns.table()?))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        self.inner.table_type(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.inner.table_exist(name)
+    }
 }
 
 #[derive(Debug)]

@@ -3,15 +3,24 @@
 //! Readers take an immutable [`CatalogSnapshot`] from memory; each change runs in one transaction, one after the other,
 //! and replaces the snapshot only once it is on disk.
 
-mod changes;
+/// What the catalog holds.
 mod entry;
-mod folders;
-mod information_schema;
-mod lock;
-mod migrations;
-mod provider;
+/// Its content at one version, in memory.
 mod snapshot;
+/// Its changes, each a struct.
+mod changes;
+/// Its rows in SQLite.
 mod store;
+/// SQLite's tables, step by step.
+mod migrations;
+/// One process per data directory.
+mod lock;
+/// Folders of tables and models, and what an interrupted process left of them.
+mod folders;
+/// The catalog as DataFusion sees it.
+mod provider;
+/// `information_schema`, whatever tables can be opened.
+mod information_schema;
 
 pub use entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, format_name};
 pub use entry::{ModelEntry, NewModel, NewTable, Registered, SchemaEntry, TableEntry, TableKind};

@@ -81,7 +81,9 @@ fn from_datafusion(error: &DataFusionError) -> Error {
             Error::new(if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Io }, lowercase_first(&error.to_string()))
         }
         DataFusionError::SQL(error, _) => from_parser(error, None),
-        DataFusionError::NotImplemented(message) => Error::new(Kind::FeatureNotSupported, lowercase_first(message)),
+        DataFusionError::NotImplemented(message) => from_not_implemented(message),
+        // A function's signature has failed; what it couldn't take was the statement's.
+        DataFusionError::Internal(message) if message.contains("failed to match any signature") => from_plan_message(message),
         DataFusionError::Internal(message) => Error::new(Kind::Internal, format!("internal error: {message}")),
         DataFusionError::Plan(message) => from_plan_message(message),
         DataFusionError::Configuration(message) => Error::new(Kind::InvalidParameterValue, lowercase_first(message)),
@@ -97,6 +99,25 @@ fn from_datafusion(error: &DataFusionError) -> Error {
         DataFusionError::Shared(inner) => from_datafusion(inner),
         other => Error::internal(other),
     }
+}
+
+/// The planner prints its inner structures here; people are told which construct it is.
+fn from_not_implemented(message: &str) -> Error {
+    let unsupported = |what: &str| Error::unsupported(what);
+    if message.contains("logical expression OuterReferenceColumn") {
+        return unsupported("a correlated subquery of this shape")
+            .with_hint("Leave LIMIT and ORDER BY out of it, or write it as a join with a window function.");
+    }
+    if message.contains("logical expression WindowFunction") {
+        return Error::new(Kind::WindowingError, "window functions are not allowed here")
+            .with_hint("Compute it in a subquery, and filter outside.");
+    }
+    if message.contains("logical expression Exists") || message.contains("logical expression InSubquery") {
+        return unsupported("a subquery with EXISTS, IN, ANY or ALL in this place")
+            .with_hint("Use it in WHERE, or count the rows with a scalar subquery.");
+    }
+    let short = message.find(" { ").or_else(|| message.find("{ ")).and_then(|end| message.get(..end));
+    Error::new(Kind::FeatureNotSupported, lowercase_first(short.unwrap_or(message)))
 }
 
 fn out_of_memory(message: &str) -> Error {
@@ -166,12 +187,41 @@ fn from_cast_message(message: &str) -> Error {
         let (value, rest) = rest.split_once("' to value of ")?;
         Some((value, rest.trim_end_matches(" type")))
     }) {
-        return Error::new(Kind::InvalidTextRepresentation, format!("invalid input syntax for type {target}: \"{value}\""));
+        let name = type_name(target);
+        let number = value.trim().parse::<f64>().is_ok_and(|number| number.is_finite() && number.fract() == 0.0);
+        if number && ["smallint", "integer", "bigint"].contains(&name) {
+            return Error::new(Kind::NumericValueOutOfRange, format!("value \"{value}\" is out of range for type {name}"));
+        }
+        let datetime = name.starts_with("time") || name == "date";
+        let kind = if datetime { Kind::InvalidDatetime } else { Kind::InvalidTextRepresentation };
+        return Error::new(kind, format!("invalid input syntax for type {name}: \"{value}\""));
     }
     if message.starts_with("Casting from") || message.contains("not supported") {
         return Error::new(Kind::DatatypeMismatch, lowercase_first(message));
     }
     Error::new(Kind::InvalidTextRepresentation, lowercase_first(message))
+}
+
+/// PostgreSQL's name of a type that Arrow names.
+fn type_name(arrow: &str) -> &str {
+    match arrow {
+        "Int8" | "UInt8" | "Int16" => "smallint",
+        "UInt16" | "Int32" => "integer",
+        "UInt32" | "Int64" | "UInt64" => "bigint",
+        "Float16" | "Float32" => "real",
+        "Float64" => "double precision",
+        "Boolean" => "boolean",
+        "Date32" | "Date64" => "date",
+        "Utf8" | "LargeUtf8" | "Utf8View" | "String" => "text",
+        "Binary" | "LargeBinary" | "BinaryView" => "bytea",
+        "Null" => "unknown",
+        other if other.starts_with("Decimal") => "numeric",
+        other if other.starts_with("Time32") || other.starts_with("Time64") => "time",
+        other if other.starts_with("Timestamp") && other.contains('"') => "timestamp with time zone",
+        other if other.starts_with("Timestamp") => "timestamp",
+        other if other.starts_with("Interval") || other.starts_with("Duration") => "interval",
+        other => other,
+    }
 }
 
 fn from_schema(error: &SchemaError) -> Error {
@@ -204,6 +254,7 @@ fn from_schema(error: &SchemaError) -> Error {
 fn from_plan_message(message: &str) -> Error {
     let quoted = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split('\'').next());
     if let Some(name) = quoted("table '").filter(|_| message.contains("not found")) {
+        let name = crate::planning::without_path(name);
         let name = name.strip_prefix("alluvia.").unwrap_or(name);
         let name = name.strip_prefix("public.").unwrap_or(name);
         return Error::new(Kind::UndefinedTable, format!("relation \"{name}\" does not exist"));
@@ -217,6 +268,10 @@ fn from_plan_message(message: &str) -> Error {
     }
     if message.starts_with("failed to resolve schema") || message.starts_with("failed to resolve catalog") {
         return Error::new(Kind::UndefinedSchema, lowercase_first(message));
+    }
+    let message = unwrapped(message);
+    if let Some(error) = from_signature_message(message).or_else(|| from_known_plan_message(message)) {
+        return error;
     }
     let kind = if message.contains("requires unique expression names") || message.contains("require unique expression names") {
         Kind::DuplicateColumn
@@ -236,18 +291,86 @@ fn from_plan_message(message: &str) -> Error {
     Error::new(kind, lowercase_first(message.lines().next().unwrap_or(message)))
 }
 
+/// Wordings with a kind of their own, and what PostgreSQL says in their place where that is plainer.
+const PLAN_MESSAGES: &[(&str, Kind, Option<&str>)] = &[
+    ("ggregate function calls cannot be nested", Kind::GroupingError, None),
+    ("ggregate functions are not allowed in", Kind::GroupingError, None),
+    ("Order by column out of bounds", Kind::InvalidColumnReference, None),
+    ("Cannot find column with position", Kind::InvalidColumnReference, None),
+    ("must appear in select list", Kind::InvalidColumnReference, None),
+    ("Window functions are not allowed", Kind::WindowingError, None),
+    ("LIMIT must be >= 0", Kind::InvalidRowCount, Some("LIMIT must not be negative")),
+    ("OFFSET must be >=0", Kind::InvalidRowCount, Some("OFFSET must not be negative")),
+    ("requires a boolean expression", Kind::DatatypeMismatch, None),
+    ("non-boolean predicate", Kind::DatatypeMismatch, None),
+    ("Cannot get result type for", Kind::UndefinedFunction, None),
+    ("Cannot coerce arithmetic expression", Kind::UndefinedFunction, None),
+    ("Correlated scalar subquery must be aggregated", Kind::FeatureNotSupported, None),
+    ("Too many columns! The subquery should only return", Kind::FeatureNotSupported, None),
+];
+
+fn from_known_plan_message(message: &str) -> Option<Error> {
+    let first = message.lines().next().unwrap_or(message);
+    let (wording, kind, plain) = PLAN_MESSAGES.iter().find(|(wording, ..)| first.contains(wording))?;
+    let error = Error::new(*kind, plain.map_or_else(|| lowercase_first(first), str::to_string));
+    Some(match *wording {
+        "Correlated scalar subquery must be aggregated" => {
+            error.with_hint("Write max(...) around its column, or use LEFT JOIN.")
+        }
+        "Too many columns! The subquery should only return" => {
+            error.with_hint("Compare the columns one by one in WHERE EXISTS (...).")
+        }
+        "Cannot coerce arithmetic expression" => error.with_hint(
+            "No operator matches the given argument types. You might need to add explicit type casts.",
+        ),
+        _ => error,
+    })
+}
+
+/// `function upper(bigint) does not exist`, out of the planner's account of what it tried.
+fn from_signature_message(message: &str) -> Option<Error> {
+    let (_, rest) = message.split_once("No function matches the given name and argument types '")?;
+    let (called, _) = rest.split_once("'. You might")?;
+    let (name, types) = called.split_once('(')?;
+    let types = types.strip_suffix(')').unwrap_or(types);
+    let types: Vec<&str> = types.split(", ").map(type_name).collect();
+    Some(
+        Error::new(Kind::UndefinedFunction, format!("function {name}({}) does not exist", types.join(", "))).with_hint(
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        ),
+    )
+}
+
 fn is_type_complaint(message: &str) -> bool {
     ["coerc", "Cannot cast", "cannot be converted", "type mismatch", "incompatible", "must be boolean", "Cannot infer common", "non-boolean predicate", "must be of type", "expected type", "Unsupported CAST"]
         .iter()
         .any(|needle| message.contains(needle))
 }
 
+/// Without the prefixes that an error gains on its way through others' texts.
+fn unwrapped(message: &str) -> &str {
+    const PREFIXES: &[&str] =
+        &["Error during planning: ", "Execution error: ", "Internal error: ", "Arrow error: ", "Compute error: "];
+    let mut message = message;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| message.strip_prefix(prefix)) {
+        message = rest;
+    }
+    message
+}
+
 fn from_execution_message(message: &str) -> Error {
+    let message = unwrapped(message);
     let lower = message.to_lowercase();
     let kind = if lower.contains("divide by zero") || lower.contains("division by zero") {
         return Error::new(Kind::DivisionByZero, "division by zero");
-    } else if lower.contains("overflow") || lower.contains("out of range") {
+    } else if lower.contains("overflow") || lower.contains("out of range") || lower.contains("too large to store") {
         Kind::NumericValueOutOfRange
+    } else if lower.contains("square root of a negative") {
+        Kind::InvalidPowerArgument
+    } else if lower.contains("scalar subquery returned more than one row") {
+        return Error::new(Kind::CardinalityViolation, "more than one row returned by a subquery used as an expression");
+    } else if lower.contains("does not support escape_char") {
+        Kind::FeatureNotSupported
     } else if lower.contains("error parsing timestamp") || lower.contains("parsing date") {
         Kind::InvalidDatetime
     } else if lower.contains("cast") || lower.contains("parse") {

@@ -22,6 +22,13 @@ impl From<InferenceError> for Error {
 pub(super) fn from_lake(error: &LakeError) -> Error {
     let kind = match error {
         LakeError::DataFusion(inner) => return from_external(inner),
+        LakeError::CheckViolation { constraint, expression, row } if constraint.ends_with("_length") => {
+            if let Some((_, length)) = expression.split_once(") <= ").filter(|_| expression.contains("char_length(")) {
+                let message = format!("value too long for type character varying({length})");
+                return Error::new(Kind::StringTooLong, message).with_detail(format!("Failing row contains ({row})."));
+            }
+            Kind::CheckViolation
+        }
         LakeError::NotATable { .. } => Kind::UndefinedFile,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,
         LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,

@@ -14,6 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     SyntaxError,
+    StatementTooComplex,
     UndefinedTable,
     UndefinedColumn,
     UndefinedFunction,
@@ -29,6 +30,11 @@ pub enum Kind {
     InvalidTableDefinition,
     InvalidColumnReference,
     GroupingError,
+    WindowingError,
+    InvalidRowCount,
+    InvalidPowerArgument,
+    CardinalityViolation,
+    StringTooLong,
     DatatypeMismatch,
     IndeterminateDatatype,
     InvalidParameterValue,

@@ -6,6 +6,7 @@
 //! runs where any of them holds.
 
 mod conditional;
+mod weaker;
 
 use std::collections::{HashMap, HashSet};
 
@@ -151,7 +152,7 @@ impl<'a> Extraction<'a> {
     fn add_guard(&mut self, index: usize, guard: &[Expr]) {
         // Beyond this, telling the rows apart costs more than it saves.
         const ALTERNATIVES_MAX: usize = 64;
-        let usable: Vec<Expr> = guard.iter().filter(|part| self.may_guard(part, index)).cloned().collect();
+        let usable: Vec<Expr> = guard.iter().filter_map(|part| self.usable_guard(part, index)).collect();
         let found = &mut self.found[index];
         let Some(alternatives) = &mut found.alternatives else { return };
         if usable.is_empty() || alternatives.len() >= ALTERNATIVES_MAX {
@@ -161,8 +162,7 @@ impl<'a> Extraction<'a> {
         }
     }
 
-    /// A condition guards a call unless it needs that call's own result, or columns from elsewhere: then the call runs
-    /// for more rows than reach it, which changes no result.
+    /// A condition guards a call unless it needs that call's own result, or columns from elsewhere.
     fn may_guard(&self, part: &Expr, index: usize) -> bool {
         let available = |column: &&Column| self.schema.has_column(column) || self.made(column).is_some();
         part.column_refs().iter().all(available) && !self.depends(part, index)

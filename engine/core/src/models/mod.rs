@@ -3,10 +3,15 @@
 //! A model's way: [`import`] copies its files into `<data_dir>/models/<sha256>/`, the catalog gives them a name, and
 //! [`Models::open`] loads them once for all queries.
 
+/// Between a source, the store and the catalog.
 mod create;
-mod digest;
+/// Copying files into the store.
 mod import;
+/// What names a model's folder.
+mod digest;
+/// Models with their weights in memory.
 mod open;
+/// Finding ONNX Runtime's library.
 mod runtime;
 
 use std::collections::BTreeMap;

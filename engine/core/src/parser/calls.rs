@@ -69,7 +69,6 @@ impl VisitorMut for Orderer {
         }
         match expression {
             Expr::CompoundFieldAccess { access_chain, .. } => name_fields(access_chain),
-            Expr::Cast { expr, data_type: DataType::Bytea, .. } => decode_bytea(expr),
             Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => spell_interval(expr),
             Expr::Interval(interval) => spell_interval(&mut interval.value),
             _ => {}
@@ -88,19 +87,7 @@ fn name_fields(chain: &mut [AccessExpr]) {
     }
 }
 
-/// `'\x00ff'::bytea`: PostgreSQL's hex form of bytes, which the planner would take for text.
-fn decode_bytea(literal: &mut Expr) {
-    if let Expr::Value(value) = literal
-        && let Value::SingleQuotedString(text) = &value.value
-        && let Some(digits) = text.strip_prefix("\\x")
-        && digits.len() % 2 == 0
-        && digits.chars().all(|digit| digit.is_ascii_hexdigit())
-    {
-        *literal = Expr::Value(Value::HexStringLiteral(digits.to_string()).into());
-    }
-}
-
-fn spell_interval(literal: &mut Expr) {
+pub(super) fn spell_interval(literal: &mut Expr) {
     if let Expr::Value(value) = literal
         && let Value::SingleQuotedString(text) = &mut value.value
         && let Some(spelled) = super::intervals::spelled_out(text)

@@ -1,8 +1,11 @@
 //! SQL text to statements: PostgreSQL's grammar, and what we add to it.
 
 mod calls;
+mod depth;
+mod forms;
 mod intervals;
 mod names;
+mod patterns;
 
 use std::sync::Arc;
 
@@ -82,6 +85,10 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
             skip(&mut parser.parser, 2);
             Ok(StatementKind::DropModel(DropModel::parse(&mut parser.parser).map_err(sql_error)?))
         }
+        ("ABORT", _) => {
+            skip(&mut parser.parser, if ["WORK", "TRANSACTION"].contains(&object) { 2 } else { 1 });
+            Ok(StatementKind::Sql(Box::new(ast::Statement::Rollback { chain: false, savepoint: None })))
+        }
         _ => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
     }
 }
@@ -90,10 +97,12 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
 fn finish(mut kind: StatementKind) -> Result<Statement> {
     let mut names = None;
     if let StatementKind::Sql(statement) = &mut kind {
+        depth::check(statement)?;
         calls::order_arguments(statement)?;
         if let Some(query) = names::named_query(statement) {
             names = names::name_outputs(query).map(Arc::new);
         }
+        forms::rewrite(statement)?;
     }
     Ok(Statement { kind, names })
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
+    TrimWhereField,
 };
 
 /// Names by position; columns of a wildcard, if there is one, lie between the two lists and keep their own.
@@ -89,7 +90,7 @@ fn shown_name(
 ) -> Option<String> {
     let own = format!("__alluvia_column_{index}");
     match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(ident)) => {
+        SelectItem::UnnamedExpr(Expr::Identifier(ident)) if !super::forms::is_bare_call(ident) => {
             let name = folded(ident);
             if taken.insert(name.clone()) {
                 return None;
@@ -133,9 +134,15 @@ fn implicit_name(expression: &Expr) -> String {
         Expr::CompoundIdentifier(parts) => parts.last().map(folded),
         Expr::Function(function) => function.name.0.last().and_then(|part| part.as_ident()).map(folded),
         Expr::Nested(inner) => Some(implicit_name(inner)),
-        Expr::Cast { expr, data_type, .. } => match implicit_name(expr) {
-            name if name == "?column?" => Some(type_name(&data_type.to_string())),
-            name => Some(name),
+        Expr::Cast { expr, data_type, .. } => match expr.as_ref() {
+            // A type's name is the weakest: that of the outermost cast stands.
+            Expr::Cast { .. } | Expr::TypedString(_) | Expr::Interval(_) if named_by_type(expr) => {
+                Some(type_name(&data_type.to_string()))
+            }
+            _ => match implicit_name(expr) {
+                name if name == "?column?" => Some(type_name(&data_type.to_string())),
+                name => Some(name),
+            },
         },
         Expr::Case { else_result, .. } => match else_result.as_deref().map(implicit_name) {
             Some(name) if name != "?column?" => Some(name),
@@ -150,7 +157,18 @@ fn implicit_name(expression: &Expr) -> String {
         Expr::Extract { .. } => Some("extract".to_string()),
         Expr::Substring { .. } => Some("substring".to_string()),
         Expr::Position { .. } => Some("position".to_string()),
-        Expr::Trim { .. } => Some("btrim".to_string()),
+        Expr::Trim { trim_where, .. } => match trim_where {
+            Some(TrimWhereField::Leading) => Some("ltrim".to_string()),
+            Some(TrimWhereField::Trailing) => Some("rtrim".to_string()),
+            _ => Some("btrim".to_string()),
+        },
+        Expr::Ceil { .. } => Some("ceil".to_string()),
+        Expr::Floor { .. } => Some("floor".to_string()),
+        Expr::Overlay { .. } => Some("overlay".to_string()),
+        Expr::AtTimeZone { .. } => Some("timezone".to_string()),
+        Expr::Collate { expr, .. } => Some(implicit_name(expr)),
+        // `INTERVAL '1 day'::text` is read as a cast inside the interval.
+        Expr::Interval(interval) if matches!(*interval.value, Expr::Cast { .. }) => Some(implicit_name(&interval.value)),
         Expr::Interval(_) => Some("interval".to_string()),
         Expr::TypedString(typed) => Some(type_name(&typed.data_type.to_string())),
         Expr::Subquery(query) => match query.body.as_ref() {
@@ -166,7 +184,19 @@ fn implicit_name(expression: &Expr) -> String {
     name.unwrap_or_else(|| "?column?".to_string())
 }
 
+/// Whether nothing but a type names an expression.
+fn named_by_type(expression: &Expr) -> bool {
+    match expression {
+        Expr::Cast { expr, .. } => implicit_name(expr) == "?column?" || named_by_type(expr),
+        Expr::Nested(inner) => named_by_type(inner),
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        _ => false,
+    }
+}
+
 fn type_name(spelled: &str) -> String {
+    // An array has its elements' name.
+    let spelled = spelled.trim_end_matches("[]");
     let word = spelled.split(['(', ' ']).next().unwrap_or(spelled).to_lowercase();
     match word.as_str() {
         "int" | "integer" => "int4".to_string(),
@@ -176,6 +206,9 @@ fn type_name(spelled: &str) -> String {
         "double" => "float8".to_string(),
         "boolean" => "bool".to_string(),
         "decimal" => "numeric".to_string(),
+        "character" if spelled.to_lowercase().contains("varying") => "varchar".to_string(),
+        "char" | "character" => "bpchar".to_string(),
+        "timestamp" if spelled.to_lowercase().contains("with time zone") => "timestamptz".to_string(),
         _ => word,
     }
 }

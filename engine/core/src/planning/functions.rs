@@ -73,10 +73,7 @@ fn current_schemas(settings: &Arc<Mutex<Settings>>, catalog: &Arc<Catalog>) -> S
 fn search_path(settings: &Mutex<Settings>, catalog: &Catalog) -> Vec<String> {
     let snapshot = catalog.snapshot();
     let path = settings.lock().value("search_path").unwrap_or_else(|| DEFAULT_SCHEMA.to_string());
-    path.split(',')
-        .map(|name| name.trim().trim_matches('"').to_string())
-        .filter(|name| snapshot.schemas.contains_key(name))
-        .collect()
+    super::path_schemas(&path, &snapshot)
 }
 
 fn current_setting(settings: &Arc<Mutex<Settings>>) -> ScalarUDF {
@@ -101,9 +98,10 @@ fn set_config(settings: &Arc<Mutex<Settings>>) -> ScalarUDF {
     let settings = Arc::clone(settings);
     let signature = vec![vec![DataType::Utf8, DataType::Utf8, DataType::Boolean]];
     function("set_config", signature, DataType::Utf8, Volatility::Volatile, move |arguments| match arguments {
-        [ScalarValue::Utf8(Some(name)), ScalarValue::Utf8(value), _] => {
+        [ScalarValue::Utf8(Some(name)), ScalarValue::Utf8(value), local] => {
             let mut settings = settings.lock();
             match value {
+                Some(value) if matches!(local, ScalarValue::Boolean(Some(true))) => settings.set_local(name, value)?,
                 Some(value) => settings.set(name, value)?,
                 None => settings.reset(name)?,
             }

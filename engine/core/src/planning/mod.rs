@@ -1,8 +1,12 @@
 //! The state that plans a statement: functions, rules, catalogs, settings.
 
+mod apart;
+mod cooperative;
+mod counts;
 mod field_access;
 mod functions;
 mod overlay;
+mod postgres;
 
 use std::sync::Arc;
 
@@ -11,19 +15,22 @@ use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::catalog::Session as DataFusionSession;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::functions_nested::remove::array_remove_all_udf;
+use datafusion::functions_nested::replace::array_replace_all_udf;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
-use crate::catalog::{DEFAULT_SCHEMA, LakeCatalog};
+use crate::catalog::{CatalogSnapshot, DEFAULT_SCHEMA, LakeCatalog};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::system::SystemTables;
 
-pub(crate) use overlay::Overlay;
+pub(crate) use apart::apart;
+pub(crate) use overlay::{Overlay, without_path};
 use overlay::OverlayCatalogs;
 
 /// The one database there is.
@@ -50,31 +57,50 @@ pub(crate) fn session_state(
         .with_config(config())
         .with_runtime_env(Arc::clone(&engine.runtime_env))
         .with_default_features()
-        .with_optimizer_rules(crate::inference::optimizer_rules(Arc::clone(&engine.models)))
+        .with_optimizer_rules(apart::interruptible(crate::inference::optimizer_rules(Arc::clone(&engine.models))))
+        .with_physical_optimizer_rule(Arc::new(cooperative::PausingJoins))
         .with_query_planner(Arc::new(Planner { extension_planners }));
     // Before DataFusion's own, which know field names only as they are spelled.
-    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(field_access::FieldsWithoutCase));
+    let planners = builder.expr_planners().get_or_insert_default();
+    planners.insert(0, Arc::new(field_access::FieldsWithoutCase));
+    planners.insert(0, Arc::new(postgres::Operators));
+    let builder = builder.with_type_planner(Arc::new(postgres::Types::new(Arc::clone(settings))));
     let mut state = builder.build();
     let lake =
         LakeCatalog::new(Arc::clone(&engine.catalog), engine.lake.clone(), system, Arc::clone(&engine.runtime_env));
     state.register_catalog_list(Arc::new(OverlayCatalogs::new(CATALOG, Arc::new(lake), Arc::clone(overlay))));
+    state.add_analyzer_rule(Arc::new(postgres::PostgresMeaning));
     state.add_analyzer_rule(crate::inference::analyzer_rule(Arc::clone(&engine.models)));
     for function in alluvia_udfs::functions(Arc::clone(&engine.models) as Arc<dyn alluvia_udfs::ModelPort>) {
         state.register_udf(Arc::new(function))?;
     }
+    counts::register(&mut state)?;
     for function in functions::session_functions(identity, settings, &engine.catalog) {
         state.register_udf(Arc::new(function))?;
     }
+    state.register_udf(Arc::new(postgres::timezone()))?;
+    state.register_udaf(Arc::new(postgres::checked_sum()))?;
+    // PostgreSQL's take every such element, where the planner's functions of these names take the first.
+    state.register_udf(Arc::new(array_remove_all_udf().as_ref().clone().with_aliases(["array_remove"])))?;
+    state.register_udf(Arc::new(array_replace_all_udf().as_ref().clone().with_aliases(["array_replace"])))?;
     Ok(state)
 }
 
 /// Brings a session's settings into a statement's configuration.
 pub(crate) fn apply_settings(state: &mut SessionState, settings: &Settings, engine: &Engine) {
-    let schema = default_schema(settings, engine);
+    let schema = overlay::name_of_path(&search_path(settings, engine));
     let number = |name: &str| settings.value(name).and_then(|value| value.parse::<usize>().ok());
     let options = state.config_mut().options_mut();
     options.catalog.default_schema = schema;
     options.execution.time_zone = settings.value("TimeZone");
+    let options = Arc::clone(state.config_options());
+    // `now()` is a moment of the session's zone, which it learns only here.
+    let now = state.scalar_functions().get("now").and_then(|now| now.inner().with_updated_config(&options));
+    if let Some(now) = now {
+        // The name is taken by the function that it replaces.
+        let _ = state.register_udf(Arc::new(now));
+    }
+    let options = state.config_mut().options_mut();
     let partitions = number("target_partitions").filter(|partitions| *partitions > 0).or(engine.config.target_partitions);
     if let Some(partitions) = partitions {
         options.execution.target_partitions = partitions;
@@ -84,15 +110,24 @@ pub(crate) fn apply_settings(state: &mut SessionState, settings: &Settings, engi
     }
 }
 
-/// The first schema of the search path that exists.
+/// The first schema of the search path that exists: where a bare name is made.
 pub(crate) fn default_schema(settings: &Settings, engine: &Engine) -> String {
-    let snapshot = engine.catalog.snapshot();
-    let path = settings.value("search_path").unwrap_or_default();
-    path.split(',')
-        .map(|name| name.trim().trim_matches('"'))
-        .find(|name| snapshot.schemas.contains_key(*name))
-        .unwrap_or(DEFAULT_SCHEMA)
-        .to_string()
+    search_path(settings, engine).into_iter().next().unwrap_or_else(|| DEFAULT_SCHEMA.to_string())
+}
+
+/// The schemas in which a bare name is looked up, in their order.
+pub(crate) fn search_path(settings: &Settings, engine: &Engine) -> Vec<String> {
+    path_schemas(&settings.value("search_path").unwrap_or_default(), &engine.catalog.snapshot())
+}
+
+fn path_schemas(path: &str, snapshot: &CatalogSnapshot) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    for name in path.split(',').map(|name| name.trim().trim_matches('"')) {
+        if snapshot.schemas.contains_key(name) && found.iter().all(|known| known != name) {
+            found.push(name.to_string());
+        }
+    }
+    found
 }
 
 fn config() -> SessionConfig {
@@ -103,12 +138,14 @@ fn config() -> SessionConfig {
         .with_information_schema(false);
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    // `0.1` is a number as it is written, not the nearest binary fraction.
+    options.sql_parser.parse_float_as_decimal = true;
     // Delta stores plain strings, and a cast to and fro per statement buys nothing.
     options.sql_parser.map_string_types_to_utf8view = false;
     config
 }
 
-/// DataFusion's physical planner with the nodes of `lake` and `inference`.
+/// DataFusion's physical planner with the nodes of `inference`.
 struct Planner {
     extension_planners: Vec<Arc<dyn ExtensionPlanner + Send + Sync>>,
 }

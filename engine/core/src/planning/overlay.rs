@@ -1,4 +1,5 @@
-//! Tables that only one session sees, over those that all see: what its open transaction has written.
+//! Tables that only one session sees, over those that all see: what its open transaction has written. And the search
+//! path, which is a schema of its own: it has the tables of several.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,27 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, 
 use datafusion::error::Result;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
+
+use crate::catalog::DEFAULT_SCHEMA;
+
+/// Stands between the schemas in the name of a path; no name has it.
+const PATH_SEPARATOR: char = '\u{1f}';
+
+/// The name of the schema in which bare names are found.
+pub(super) fn name_of_path(schemas: &[String]) -> String {
+    match schemas {
+        [] => DEFAULT_SCHEMA.to_string(),
+        schemas => schemas.join(&PATH_SEPARATOR.to_string()),
+    }
+}
+
+/// A table's name in an error, without the path in which it wasn't found.
+pub(crate) fn without_path(name: &str) -> &str {
+    match name.rsplit_once(PATH_SEPARATOR) {
+        Some((_, rest)) => rest.split_once('.').map_or(rest, |(_, name)| name),
+        None => name,
+    }
+}
 
 /// Providers by schema and name.
 #[derive(Default)]
@@ -77,8 +99,52 @@ impl CatalogProvider for OverlayCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if name.contains(PATH_SEPARATOR) {
+            let schemas = name.split(PATH_SEPARATOR).filter_map(|name| self.schema(name)).collect();
+            return Some(Arc::new(PathSchema { schemas }));
+        }
         let inner = self.inner.schema(name)?;
         Some(Arc::new(OverlaySchema { name: name.into(), inner, overlay: Arc::clone(&self.overlay) }))
+    }
+}
+
+/// The first table of a name in the schemas of a path.
+#[derive(Debug)]
+struct PathSchema {
+    schemas: Vec<Arc<dyn SchemaProvider>>,
+}
+
+impl PathSchema {
+    fn holder(&self, name: &str) -> Option<&Arc<dyn SchemaProvider>> {
+        self.schemas.iter().find(|schema| schema.table_exist(name))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for PathSchema {
+    fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.schemas.iter().flat_map(|schema| schema.table_names()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.holder(name) {
+            Some(schema) => schema.table(name).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        match self.holder(name) {
+            Some(schema) => schema.table_type(name).await,
+            None => Ok(None),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.holder(name).is_some()
     }
 }
 

@@ -15,6 +15,7 @@ use super::target::{self, Target, folded};
 use crate::catalog::{NewTable, TableKind};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
+use crate::reading::discard_after_readers;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage {
@@ -51,7 +52,7 @@ pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateE
         Box::pin(async move {
             let engine = &session.engine;
             if let Some(replaced) = engine.catalog.put_table(new).await?.replaced {
-                engine.catalog.discard(&engine.lake, &replaced).await?;
+                discard_after_readers(engine, replaced);
             }
             Ok(())
         })

@@ -9,8 +9,8 @@ use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions, Expr, ExprWithAlias, HiveDistributionStyle,
-    TableConstraint, Value,
+    CastKind, CharacterLength, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions, DataType as SqlType, Expr,
+    ExprWithAlias, HiveDistributionStyle, TableConstraint, Value,
 };
 
 use super::Usage;
@@ -149,6 +149,9 @@ fn spec(state: &SessionState, table: &CreateTable, storage: Storage) -> Result<T
                 format!("column \"{}\" specified more than once", field.name()),
             ));
         }
+        if let Some(length_max) = length_max(&column.data_type) {
+            spec.checks.push(length_check(&bare_name(table), field.name(), length_max));
+        }
         fields.push(with_options(table, column, field, &mut spec)?);
     }
     for constraint in &table.constraints {
@@ -165,6 +168,32 @@ fn spec(state: &SessionState, table: &CreateTable, storage: Storage) -> Result<T
     spec.properties = storage.properties;
     spec.comment = storage.comment;
     Ok(spec)
+}
+
+/// The `n` of `varchar(n)` and `char(n)`.
+fn length_max(data_type: &SqlType) -> Option<u64> {
+    match data_type {
+        SqlType::Varchar(Some(length))
+        | SqlType::CharacterVarying(Some(length))
+        | SqlType::CharVarying(Some(length))
+        | SqlType::Nvarchar(Some(length))
+        | SqlType::Character(Some(length))
+        | SqlType::Char(Some(length)) => match length {
+            CharacterLength::IntegerLength { length, .. } => Some(*length),
+            CharacterLength::Max => None,
+        },
+        SqlType::Char(None) | SqlType::Character(None) => Some(1),
+        _ => None,
+    }
+}
+
+/// Delta has text of any length; a check keeps the promise that the type makes.
+fn length_check(table: &str, column: &str, length_max: u64) -> Check {
+    let quoted = format!("\"{}\"", column.replace('"', "\"\""));
+    Check {
+        name: format!("{table}_{column}_length"),
+        expression_sql: format!("{quoted} IS NULL OR char_length({quoted}) <= {length_max}"),
+    }
 }
 
 /// A column's type as the planner understands its spelling: the type of `CAST(NULL AS ...)`.

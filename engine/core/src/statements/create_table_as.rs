@@ -11,11 +11,13 @@ use datafusion::sql::sqlparser::ast::{CreateTable, Statement as Ast};
 
 use super::create_table::{Storage, check_plain, skipped};
 use super::new_table::Unnamed;
+use super::parameters::parameter_types;
 use super::target::{Target, folded};
 use super::{Described, Usage, query};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
 use crate::parser::Statement;
+use crate::planning::apart;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage {
@@ -32,7 +34,7 @@ pub(super) async fn describe(
 ) -> Result<Described> {
     let Some(query) = &table.query else { return Ok(Described::nothing()) };
     let plan = query::plan(session, state, &Ast::Query(query.clone())).await?;
-    Ok(Described::write(query::parameter_types(&plan, declared)?))
+    Ok(Described::write(parameter_types(&plan, declared)?))
 }
 
 pub(super) async fn run(
@@ -49,7 +51,8 @@ pub(super) async fn run(
         return Ok(skipped(&target));
     }
     let plan = query::plan(session, state, &Ast::Query(query.clone())).await?;
-    let plan = query::analyzed(state, query::with_parameters(plan, parameters)?)?;
+    let analyzer = state.clone();
+    let plan = apart(async move { query::analyzed(&analyzer, query::with_parameters(plan, parameters)?) }).await?;
     let names = column_names(statement, table, &plan)?;
     let (plan, spec) = stored(plan, &names, Storage::of(table)?)?;
     let location = Storage::of(table)?.location;

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 use super::{Usage, target};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
+use crate::reading::discard_after_readers;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage =
@@ -25,7 +26,7 @@ pub(super) async fn run(session: &Session, names: &[ObjectName], if_exists: bool
         Box::pin(async move {
             let engine = &session.engine;
             for table in engine.catalog.drop_schema(&owned, cascade).await? {
-                engine.catalog.discard(&engine.lake, &table).await?;
+                discard_after_readers(engine, table);
             }
             Ok(())
         })

@@ -9,23 +9,28 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use alluvia_lake::TableSpec;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp};
-use datafusion::sql::sqlparser::ast::{Insert, Statement as Ast, TableObject};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, Values, WriteOp};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, Ident, Insert, ObjectName, SetExpr, Statement as Ast, TableObject, Value,
+};
 use url::Url;
 
 use super::new_table::CreatedTable;
+use super::parameters::parameter_types;
 use super::target::{self, Target, check_insertable, folded};
 use super::{Described, Usage, query};
 use crate::catalog::TableEntry;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::parser::mentions_default_embedding;
+use crate::planning::apart;
 use crate::session::Session;
 use crate::transaction::{DeferredWork, PendingWrite};
 
@@ -38,8 +43,9 @@ pub(super) async fn describe(
     insert: &Insert,
     declared: &[Option<DataType>],
 ) -> Result<Described> {
-    let plan = LogicalPlan::Dml(plan(session, state, insert).await?);
-    Ok(Described::write(query::parameter_types(&plan, declared)?))
+    let insert = plain(state, insert).await?;
+    let plan = LogicalPlan::Dml(plan(session, state, &insert).await?);
+    Ok(Described::write(parameter_types(&plan, declared)?))
 }
 
 pub(super) async fn run(
@@ -54,8 +60,9 @@ pub(super) async fn run(
         transaction.check_writable("INSERT")?;
         transaction.check_target(&target.to_string())?;
     }
+    let insert = &plain(state, insert).await?;
     let dml = plan(session, state, insert).await?;
-    let input = query::with_parameters(dml.input.as_ref().clone(), parameters)?;
+    let input = nullable_values(query::with_parameters(dml.input.as_ref().clone(), parameters)?)?;
     let rows = if target::in_block(session) {
         append_in_block(session, state, &target, insert, input).await?
     } else {
@@ -68,21 +75,89 @@ pub(super) async fn run(
 
 fn target_of(session: &Session, insert: &Insert) -> Result<Target> {
     match &insert.table {
-        TableObject::TableName(name) => Target::of(session, name),
+        TableObject::TableName(name) => Target::existing(session, name),
         _ => Err(Error::unsupported("INSERT into anything but a table")),
     }
 }
 
 async fn plan(session: &Session, state: &SessionState, insert: &Insert) -> Result<DmlStatement> {
-    check_plain(insert)?;
     let ast = Ast::Insert(insert.clone());
     if mentions_default_embedding(&ast, session.engine.models.default_embedding()) {
         session.engine.models.ensure_default().await?;
     }
-    match state.statement_to_plan(query::planner_statement(ast)).await? {
+    let (planner, statement) = (state.clone(), query::planner_statement(ast));
+    match apart(async move { Ok(planner.statement_to_plan(statement).await?) }).await? {
         LogicalPlan::Dml(dml) if dml.op == WriteOp::Insert(InsertOp::Append) => Ok(dml),
         other => Err(Error::internal(format!("INSERT was planned as {}", other.display()))),
     }
+}
+
+/// The statement in the planner's words.
+async fn plain(state: &SessionState, insert: &Insert) -> Result<Insert> {
+    check_plain(insert)?;
+    let mut insert = insert.clone();
+    // It would name the table in RETURNING and ON CONFLICT, which there aren't.
+    insert.table_alias = None;
+    if let Some(width) = plain_values(&mut insert) {
+        name_first_columns(state, &mut insert, width).await?;
+    }
+    Ok(insert)
+}
+
+/// VALUES with NULL for DEFAULT, since no column has another. Gives the width of its rows.
+fn plain_values(insert: &mut Insert) -> Option<usize> {
+    let SetExpr::Values(values) = insert.source.as_mut()?.body.as_mut() else { return None };
+    for value in values.rows.iter_mut().flat_map(|row| row.iter_mut()) {
+        if let SqlExpr::Identifier(ident) = value
+            && ident.quote_style.is_none()
+            && ident.value.eq_ignore_ascii_case("default")
+        {
+            *value = SqlExpr::Value(Value::Null.into());
+        }
+    }
+    values.rows.first().map(|row| row.len())
+}
+
+/// Values without names are those of the first columns; the others get NULL.
+async fn name_first_columns(state: &SessionState, insert: &mut Insert, width: usize) -> Result<()> {
+    let TableObject::TableName(name) = &insert.table else { return Ok(()) };
+    if !insert.columns.is_empty() {
+        return Ok(());
+    }
+    let parts = target::parts(name)?;
+    let reference = match parts.as_slice() {
+        [name] => TableReference::bare(name.as_str()),
+        [schema, name] => TableReference::partial(schema.as_str(), name.as_str()),
+        [catalog, schema, name] => TableReference::full(catalog.as_str(), schema.as_str(), name.as_str()),
+        _ => return Ok(()),
+    };
+    // What can't be found is refused, in better words, when the statement is planned.
+    let Ok(schema) = state.schema_for_ref(reference.clone()) else { return Ok(()) };
+    let Some(table) = schema.table(reference.table()).await? else { return Ok(()) };
+    let columns = table.schema();
+    if width < columns.fields().len() {
+        let quoted = |field: &Arc<Field>| ObjectName::from(vec![Ident::with_quote('"', field.name())]);
+        insert.columns = columns.fields().iter().take(width).map(quoted).collect();
+    }
+    Ok(())
+}
+
+/// VALUES that may hold NULL wherever it stands: whether a column takes it is for the table to say.
+fn nullable_values(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let changed = plan.transform_up(|plan| match plan {
+        LogicalPlan::Values(values) => {
+            let nullable = |(qualifier, field): (Option<&TableReference>, &Arc<Field>)| {
+                (qualifier.cloned(), Arc::new(field.as_ref().clone().with_nullable(true)))
+            };
+            let fields = values.schema.iter().map(nullable).collect();
+            let schema = DFSchema::new_with_metadata(fields, values.schema.metadata().clone())?;
+            Ok(Transformed::yes(LogicalPlan::Values(Values { schema: Arc::new(schema), ..values })))
+        }
+        // Their schemas are those of what is below them.
+        LogicalPlan::Projection(_) => Ok(Transformed::yes(plan.recompute_schema()?)),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(changed.data)
 }
 
 fn check_plain(insert: &Insert) -> Result<()> {

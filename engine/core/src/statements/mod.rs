@@ -10,6 +10,7 @@ pub mod drop_schema;
 pub mod drop_table;
 pub mod insert;
 mod new_table;
+mod parameters;
 pub mod query;
 pub mod setting;
 mod target;

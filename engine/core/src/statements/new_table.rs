@@ -11,6 +11,7 @@ use url::Url;
 use super::target::{self, Target};
 use crate::catalog::{NewTable, TableKind};
 use crate::error::Result;
+use crate::reading::discard_after_readers;
 use crate::session::Session;
 use crate::transaction::{DeferredWork, PendingWrite};
 
@@ -81,7 +82,7 @@ impl Unnamed {
         match engine.catalog.put_table(table).await {
             Ok(registered) => {
                 if let Some(replaced) = registered.replaced {
-                    engine.catalog.discard(&engine.lake, &replaced).await?;
+                    discard_after_readers(engine, replaced);
                 }
                 Ok(())
             }

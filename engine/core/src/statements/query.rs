@@ -1,28 +1,27 @@
 //! `SELECT`, `VALUES`, `WITH`, `EXPLAIN`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
 use futures::StreamExt;
 
+use super::parameters::parameter_types;
 use super::{Described, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
 use crate::parser::{Statement, mentions_default_embedding};
+use crate::planning::apart;
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage {
@@ -38,12 +37,16 @@ pub(super) async fn describe(
     declared: &[Option<DataType>],
 ) -> Result<Described> {
     let plan = plan(session, state, ast).await?;
-    let parameters = parameter_types(&plan, declared)?;
-    let plan = typed(plan, &parameters)?;
-    // Analysis finds what a client should hear of at Parse, and gives the result its final types.
-    let plan = analyzed(state, plan)?;
-    let schema = shown(statement, Arc::clone(plan.schema().inner()));
-    Ok(Described::rows(schema, parameters))
+    let (state, declared) = (state.clone(), declared.to_vec());
+    let described = apart(async move {
+        let parameters = parameter_types(&plan, &declared)?;
+        let plan = typed(plan, &parameters)?;
+        // Analysis finds what a client should hear of at Parse, and gives the result its final types.
+        let plan = analyzed(&state, plan)?;
+        Ok((Arc::clone(plan.schema().inner()), parameters))
+    });
+    let (schema, parameters) = described.await?;
+    Ok(Described::rows(shown(statement, schema), parameters))
 }
 
 pub(super) async fn run(
@@ -55,7 +58,11 @@ pub(super) async fn run(
 ) -> Result<Execution> {
     let plan = with_parameters(plan(session, state, ast).await?, parameters)?;
     let verb = if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) { "EXPLAIN" } else { "SELECT" };
-    let stream = DataFrame::new(state.clone(), plan).execute_stream().await?;
+    let planned = {
+        let state = state.clone();
+        apart(async move { Ok(state.create_physical_plan(&plan).await?) })
+    };
+    let stream = execute_stream(planned.await?, state.task_ctx())?;
     let schema = shown(statement, stream.schema());
     Ok(Execution::rows(verb, renamed(stream, schema)))
 }
@@ -65,7 +72,8 @@ pub(super) async fn plan(session: &Session, state: &SessionState, ast: &Ast) -> 
     if mentions_default_embedding(ast, session.engine.models.default_embedding()) {
         session.engine.models.ensure_default().await?;
     }
-    let plan = state.statement_to_plan(planner_statement(ast.clone())).await?;
+    let (planner, statement) = (state.clone(), planner_statement(ast.clone()));
+    let plan = apart(async move { Ok(planner.statement_to_plan(statement).await?) }).await?;
     read_only().verify_plan(&plan).map_err(|_| {
         Error::unsupported("a statement that writes, inside a query or EXPLAIN").with_hint("Run it as a statement of its own.")
     })?;
@@ -80,60 +88,6 @@ pub(super) fn planner_statement(ast: Ast) -> DataFusionStatement {
 /// Queries read. What writes goes through statements of its own, which keep constraints and transactions.
 fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
-}
-
-/// Types of `$1`, `$2`, ...: as declared, else as the statement's shape tells, else text.
-pub(super) fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
-    let mut inferred: HashMap<usize, Option<DataType>> = HashMap::new();
-    let told = parameters_told_by_context(plan)?;
-    for (name, data_type) in plan.get_parameter_types()? {
-        let data_type = data_type.or_else(|| told.get(&name).cloned());
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|n| *n > 0);
-        let Some(number) = number else {
-            return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
-        };
-        inferred.insert(number, data_type);
-    }
-    let count = inferred.keys().copied().max().unwrap_or(0).max(declared.len());
-    // PostgreSQL's protocol counts parameters in 16 bits.
-    if count > usize::from(u16::MAX) {
-        return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter ${count}")));
-    }
-    let of = |number: usize| {
-        let told = declared.get(number - 1).cloned().flatten();
-        told.or_else(|| inferred.get(&number).cloned().flatten()).filter(|data_type| *data_type != DataType::Null)
-    };
-    Ok((1..=count).map(|number| of(number).unwrap_or(DataType::Utf8)).collect())
-}
-
-/// What the planner doesn't infer: `$1::bigint` says its type, and so does the place in a call of one of our functions.
-fn parameters_told_by_context(plan: &LogicalPlan) -> Result<HashMap<String, DataType>> {
-    let mut told = HashMap::new();
-    let mut tell = |expression: &Expr, data_type: DataType| {
-        if let Expr::Placeholder(Placeholder { id, field: None }) = expression {
-            told.entry(id.clone()).or_insert(data_type);
-        }
-    };
-    plan.apply_with_subqueries(|plan| {
-        plan.apply_expressions(|expression| {
-            expression.apply(|expression| {
-                match expression {
-                    Expr::Cast(cast) => tell(&cast.expr, cast.field.data_type().clone()),
-                    Expr::TryCast(cast) => tell(&cast.expr, cast.field.data_type().clone()),
-                    Expr::ScalarFunction(call) => {
-                        for (position, argument) in call.args.iter().enumerate() {
-                            if let Some(data_type) = alluvia_udfs::parameter_type(call.name(), position) {
-                                tell(argument, data_type);
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(told)
 }
 
 /// The plan with NULLs of the parameters' types in their places: for its schema only.

@@ -11,7 +11,8 @@ use datafusion::sql::sqlparser::ast::{
 use super::{Described, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
-use crate::session::Session;
+use crate::session::{Session, TransactionStatus};
+use crate::settings::Settings;
 
 pub(super) const USAGE: Usage = Usage {
     statement: "SET",
@@ -21,10 +22,11 @@ pub(super) const USAGE: Usage = Usage {
 pub(super) fn set(session: &Session, set: &Set) -> Result<Execution> {
     match set {
         Set::SingleAssignment { scope, variable, values, .. } => {
-            if matches!(scope, Some(ContextModifier::Local | ContextModifier::Global)) {
-                return Err(Error::unsupported("SET LOCAL").with_hint("Use SET, which lasts for the session."));
+            match scope {
+                Some(ContextModifier::Local) => assign_local(session, &spelled(variable), values),
+                Some(ContextModifier::Global) => Err(Error::unsupported("SET GLOBAL")),
+                _ => assign(session, &spelled(variable), values),
             }
-            assign(session, &spelled(variable), values)
         }
         Set::SetTimeZone { value, .. } => assign(session, "TimeZone", std::slice::from_ref(value)),
         Set::SetNames { charset_name, .. } => assign_text(session, "client_encoding", &charset_name.value),
@@ -44,8 +46,28 @@ fn assign(session: &Session, name: &str, values: &[Expr]) -> Result<Execution> {
         session.settings.lock().reset(name)?;
         return Ok(Execution::done("SET"));
     }
-    let texts = values.iter().map(literal).collect::<Result<Vec<_>>>()?;
-    assign_text(session, name, &texts.join(", "))
+    assign_text(session, name, &joined(name, values)?)
+}
+
+fn assign_local(session: &Session, name: &str, values: &[Expr]) -> Result<Execution> {
+    if session.transaction_status() == TransactionStatus::Idle {
+        return Ok(Execution::done("SET").with_notice("WARNING", "SET LOCAL can only be used in transaction blocks"));
+    }
+    session.settings.lock().set_local(name, &joined(name, values)?)?;
+    Ok(Execution::done("SET"))
+}
+
+/// The values as one text. A search path keeps the quotes of names that need them, unless it is given as one text.
+fn joined(name: &str, values: &[Expr]) -> Result<String> {
+    let mut texts = values.iter().map(literal).collect::<Result<Vec<_>>>()?;
+    if name.eq_ignore_ascii_case("search_path") && values.len() > 1 {
+        for text in &mut texts {
+            if !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+                *text = format!("\"{}\"", text.trim_matches('"'));
+            }
+        }
+    }
+    Ok(texts.join(", "))
 }
 
 fn assign_text(session: &Session, name: &str, value: &str) -> Result<Execution> {
@@ -117,7 +139,7 @@ fn shown_name(variable: &[Ident]) -> String {
         ["time", "zone"] => "TimeZone".to_string(),
         ["transaction", "isolation", "level"] => "transaction_isolation".to_string(),
         ["session", "authorization"] => "session_authorization".to_string(),
-        _ => words.join("."),
+        _ => Settings::spelling(&words.join(".")),
     }
 }
 

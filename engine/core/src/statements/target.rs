@@ -9,7 +9,7 @@ use url::Url;
 use crate::catalog::{RESERVED_SCHEMAS, TableEntry, TableKind};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
-use crate::planning::{CATALOG, default_schema};
+use crate::planning::{CATALOG, default_schema, search_path};
 use crate::session::Session;
 use crate::transaction::{DeferredWork, PendingWrite, TransactionStatus};
 
@@ -39,6 +39,17 @@ impl Target {
             return Err(Error::new(Kind::InsufficientPrivilege, format!("schema \"{}\" is read-only", target.schema)));
         }
         Ok(target)
+    }
+
+    /// As `of`, but a bare name is that of the first table on the search path which has it.
+    pub fn existing(session: &Session, name: &ObjectName) -> Result<Target> {
+        let target = Target::of(session, name)?;
+        if name.0.len() > 1 || target.exists(session) {
+            return Ok(target);
+        }
+        let path = search_path(&session.settings.lock(), &session.engine);
+        let elsewhere = path.into_iter().map(|schema| Target { schema, name: target.name.clone() });
+        Ok(elsewhere.into_iter().find(|candidate| candidate.exists(session)).unwrap_or(target))
     }
 
     /// The table as the catalog has it.

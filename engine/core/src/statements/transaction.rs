@@ -20,7 +20,8 @@ pub(super) fn begin(session: &Session, modes: &[TransactionMode]) -> Result<Exec
         return Ok(Execution::done("BEGIN").with_notice("WARNING", "there is already a transaction in progress"));
     }
     let read_only = read_only(modes).unwrap_or(read_only_default);
-    *transaction = Transaction { status: TransactionStatus::InTransaction, read_only, pending: None };
+    let settings = Some(session.settings.lock().clone());
+    *transaction = Transaction { status: TransactionStatus::InTransaction, read_only, pending: None, settings };
     Ok(Execution::done("BEGIN"))
 }
 
@@ -36,6 +37,7 @@ pub(super) async fn commit(session: &Session) -> Result<Execution> {
         }
         TransactionStatus::InTransaction => {
             session.overlay.clear();
+            session.settings.lock().end_local();
             if let Some(pending) = transaction.pending {
                 pending.work.commit(session).await?;
             }
@@ -78,6 +80,9 @@ pub(crate) async fn discard(session: &Session) {
 
 async fn drop_pending(session: &Session, transaction: Transaction) {
     session.overlay.clear();
+    if let Some(settings) = transaction.settings {
+        session.settings.lock().restore(settings);
+    }
     if let Some(pending) = transaction.pending {
         pending.work.roll_back(session).await;
     }

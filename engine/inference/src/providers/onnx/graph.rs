@@ -145,9 +145,12 @@ impl GraphTask {
         }
     }
 
-    /// Rows the run must have at least, where the graph fixes them.
+    /// Rows the run must have at least: those that the graph fixes, else two, for the runtime multiplies a single row
+    /// by other kernels, which round otherwise (seen in LinearClassifier), and a row's bits must not depend on its
+    /// company.
     fn rows_min(&self) -> usize {
-        self.spec.inputs.iter().find_map(|port| port.fixed_rows()).unwrap_or(1)
+        const ROWS_MIN: usize = 2;
+        self.spec.inputs.iter().find_map(|port| port.fixed_rows()).unwrap_or(ROWS_MIN)
     }
 }
 

@@ -15,36 +15,38 @@ use crate::{
     spec::{Kind, ModelSpec},
 };
 
-/// The casts on that way, and the rows that don't survive them.
-mod casts;
-/// Rows of a request to tensors.
-mod columns;
-/// Micro-batches in flight, and what happens when one fails.
-mod drive;
-/// The data files an ONNX file refers to.
-mod external;
+/// The process-wide runtime and the models it holds open.
+pub mod runtime;
+/// Sessions and devices.
+mod session;
+
 /// Reading a model's files.
 mod folder;
-/// Requests over columns.
-mod graph;
 /// Reading a graph's inputs and outputs.
 mod inspect;
+/// The data files an ONNX file refers to.
+mod external;
+/// Reading a text model's folder, as sentence-transformers and Hugging Face write it.
+mod text_folder;
+
+/// Requests over columns.
+mod graph;
+/// Requests of text.
+mod text;
+/// Text to token ids.
+mod tokenizer;
+/// Micro-batches in flight, and what happens when one fails.
+mod drive;
+/// Rows of a request to tensors.
+mod columns;
+/// The casts on that way, and the rows that don't survive them.
+mod casts;
+/// One thread per session, a bounded queue, turns among queries.
+mod scheduler;
 /// Tensors to result columns.
 mod outputs;
 /// Token vectors to text vectors, logits to scores.
 mod pooling;
-/// The process-wide runtime and the models it holds open.
-pub mod runtime;
-/// One thread per session, a bounded queue, turns among queries.
-mod scheduler;
-/// Sessions and devices.
-mod session;
-/// Requests of text.
-mod text;
-/// Reading a text model's folder, as sentence-transformers and Hugging Face write it.
-mod text_folder;
-/// Text to token ids.
-mod tokenizer;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,7 @@
+//! Drivers: the demo's statements through psql, psycopg, asyncpg, node's pg and tokio-postgres, and what tokio-postgres
+//! finds when it uses the protocol to the full.
+
+/// `tests/clients/cases.json` through every driver.
+mod drivers;
+/// Typed parameters, arrays, NULLs, portals, transactions, errors, cancel requests in binary.
+mod protocol;
