@@ -90,6 +90,10 @@ impl Session {
     /// Runs a prepared statement. An error, here or in the stream, aborts an open transaction block; for those in the
     /// stream, and its own, the caller says so by `fail`.
     pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Execution> {
+        if self.transaction_status() == TransactionStatus::Idle {
+            // What `set_config(..., true)` set for the statement before, outside a block, was for that one alone.
+            self.settings.lock().end_local();
+        }
         let state = self.statement_state();
         let limits = self.limits();
         let started = limits.guard(async {

@@ -301,6 +301,7 @@ const PLAN_MESSAGES: &[(&str, Kind, Option<&str>)] = &[
     ("Window functions are not allowed", Kind::WindowingError, None),
     ("LIMIT must be >= 0", Kind::InvalidRowCount, Some("LIMIT must not be negative")),
     ("OFFSET must be >=0", Kind::InvalidRowCount, Some("OFFSET must not be negative")),
+    ("arguments must be literals", Kind::FeatureNotSupported, None),
     ("requires a boolean expression", Kind::DatatypeMismatch, None),
     ("non-boolean predicate", Kind::DatatypeMismatch, None),
     ("Cannot get result type for", Kind::UndefinedFunction, None),

@@ -47,12 +47,17 @@ impl VisitorMut for Forms {
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         if let TableFactor::Table { name, args: Some(arguments), .. } = factor
-            && name.0.last().and_then(ObjectNamePart::as_ident).is_some_and(|name| name.value.eq_ignore_ascii_case(SERIES))
+            && name
+                .0
+                .last()
+                .and_then(ObjectNamePart::as_ident)
+                .is_some_and(|name| name.value.eq_ignore_ascii_case(SERIES))
         {
             // The planner's own takes timestamps to the nanosecond only.
             let _ = visit_expressions_mut(&mut arguments.args, |expression| {
                 if let Expr::Cast { data_type: DataType::Timestamp(precision @ None, _), .. }
-                | Expr::TypedString(TypedString { data_type: DataType::Timestamp(precision @ None, _), .. }) = expression
+                | Expr::TypedString(TypedString { data_type: DataType::Timestamp(precision @ None, _), .. }) =
+                    expression
                 {
                     *precision = Some(9);
                 }
@@ -138,19 +143,16 @@ fn check_join(join: &JoinOperator) -> Result<()> {
 /// The column of `generate_series(...) AS n` and `unnest(...) AS n` is called `n` too.
 fn name_column(factor: &mut TableFactor) {
     let (name, alias) = match factor {
-        TableFactor::Table { name, alias, args: Some(_), .. } => match name.0.last().and_then(ObjectNamePart::as_ident) {
+        TableFactor::Table { name, alias, args: Some(_), .. } => match name.0.last().and_then(ObjectNamePart::as_ident)
+        {
             Some(ident) if ident.value.eq_ignore_ascii_case(SERIES) => (SERIES, alias),
             _ => return,
         },
         TableFactor::UNNEST { alias, array_exprs, .. } if array_exprs.len() == 1 => ("unnest", alias),
         _ => return,
     };
-    let alias = alias.get_or_insert_with(|| TableAlias {
-        explicit: true,
-        name: Ident::new(name),
-        columns: vec![],
-        at: None,
-    });
+    let alias =
+        alias.get_or_insert_with(|| TableAlias { explicit: true, name: Ident::new(name), columns: vec![], at: None });
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
@@ -158,9 +160,7 @@ fn name_column(factor: &mut TableFactor) {
 
 fn replaced(expression: &mut Expr) -> Result<Option<Expr>> {
     Ok(match expression {
-        Expr::Cast { expr, data_type, kind, .. } => {
-            cut_to_length(expr, data_type, kind)
-        }
+        Expr::Cast { expr, data_type, kind, .. } => cut_to_length(expr, data_type, kind),
         Expr::Identifier(ident) if is_bare_call(ident) => match ident.value.to_lowercase().as_str() {
             "localtimestamp" => Some(cast(cast(call("now", vec![]), moments()), local_times())),
             name => Some(call(name, vec![])),
@@ -218,8 +218,7 @@ fn replaced(expression: &mut Expr) -> Result<Option<Expr>> {
 
 /// Reserved words that are calls without parentheses, and that the parser takes for columns.
 pub(super) fn is_bare_call(ident: &Ident) -> bool {
-    ident.quote_style.is_none()
-        && ["localtimestamp", "current_schema"].contains(&ident.value.to_lowercase().as_str())
+    ident.quote_style.is_none() && ["localtimestamp", "current_schema"].contains(&ident.value.to_lowercase().as_str())
 }
 
 /// `x::varchar(3)` keeps the first three characters.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod depth;
+mod dialect;
 mod forms;
 mod intervals;
 mod names;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{CreateExternalTable, DFParser, DFParserBuilder, Statement as DataFusionStatement};
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -45,7 +45,7 @@ pub(crate) enum StatementKind {
 /// Splits a text into its statements. A text without any (blank, or only comments) gives none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let mut parser = DFParserBuilder::new(sql)
-        .with_dialect(&PostgreSqlDialect {})
+        .with_dialect(&dialect::LinearPostgreSql)
         .with_recursion_limit(NESTING_MAX)
         .build()
         .map_err(|error| located(error, sql))?;

@@ -66,7 +66,9 @@ pub(super) fn without_escape(pattern: &mut Box<Expr>, escape: &mut Option<ValueW
 pub(super) fn similar_to_regex(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) -> Result<()> {
     let own = escape_of(escape)?;
     let Some(written) = literal(pattern) else {
-        return Err(Error::unsupported("SIMILAR TO with a pattern that isn't a literal").with_hint("Use the operator ~."));
+        return Err(
+            Error::unsupported("SIMILAR TO with a pattern that isn't a literal").with_hint("Use the operator ~.")
+        );
     };
     let mut regex = String::from("^(?:");
     let mut in_brackets = false;

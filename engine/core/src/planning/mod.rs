@@ -69,6 +69,7 @@ pub(crate) fn session_state(
     let lake =
         LakeCatalog::new(Arc::clone(&engine.catalog), engine.lake.clone(), system, Arc::clone(&engine.runtime_env));
     state.register_catalog_list(Arc::new(OverlayCatalogs::new(CATALOG, Arc::new(lake), Arc::clone(overlay))));
+    state.register_function_rewrite(Arc::new(postgres::ArraysAsText))?;
     state.add_analyzer_rule(Arc::new(postgres::PostgresMeaning));
     state.add_analyzer_rule(crate::inference::analyzer_rule(Arc::clone(&engine.models)));
     for function in alluvia_udfs::functions(Arc::clone(&engine.models) as Arc<dyn alluvia_udfs::ModelPort>) {

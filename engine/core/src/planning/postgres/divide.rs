@@ -68,7 +68,9 @@ fn decimal(data_type: &DataType) -> Result<(u8, i8)> {
         DataType::Int16 | DataType::UInt16 => Ok((5, 0)),
         DataType::Int32 | DataType::UInt32 => Ok((10, 0)),
         DataType::Int64 | DataType::UInt64 | DataType::Null => Ok((20, 0)),
-        other => Err(Error::new(Kind::DatatypeMismatch, format!("a number cannot be divided by or into {other}")).into()),
+        other => {
+            Err(Error::new(Kind::DatatypeMismatch, format!("a number cannot be divided by or into {other}")).into())
+        }
     }
 }
 
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn quotients_are_rounded_half_away_from_zero() {
-        let check = |dividend, divisor, shift, expected| assert_eq!(divided(dividend, divisor, shift).unwrap(), expected);
+        let check =
+            |dividend, divisor, shift, expected| assert_eq!(divided(dividend, divisor, shift).unwrap(), expected);
         check(2, 3, 4, 6_667);
         check(-2, 3, 4, -6_667);
         check(1, 8, 2, 13);

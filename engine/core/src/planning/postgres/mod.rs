@@ -26,7 +26,7 @@ mod types;
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -37,7 +37,7 @@ use datafusion::logical_expr::{
 };
 
 pub(super) use operators::Operators;
-pub(super) use rule::PostgresMeaning;
+pub(super) use rule::{ArraysAsText, PostgresMeaning};
 pub(super) use sum::checked_sum;
 pub(super) use timezone::timezone;
 pub(super) use types::Types;
@@ -72,6 +72,14 @@ impl<O: Operation> ScalarUDFImpl for Function<O> {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         self.operation.return_type(arguments)
+    }
+
+    /// The planner builds this name again and again for each level of a nest, so it doesn't hold those of the levels
+    /// below, but stands for them.
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        let mut hasher = DefaultHasher::new();
+        arguments.hash(&mut hasher);
+        Ok(format!("{}({:016x})", self.name(), hasher.finish()))
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {

@@ -45,10 +45,41 @@ impl ExprPlanner for Operators {
                 let right = cast(raw.right, DataType::Timestamp(TimeUnit::Microsecond, None));
                 return Ok(PlannerResult::Original(RawBinaryExpr { right, ..raw }));
             }
+            operator if is_comparison(operator) => match (&left, &right) {
+                // The planner would go by nanoseconds, in which the year 9999 doesn't fit.
+                (DataType::Date32, DataType::Timestamp(..)) => {
+                    return Ok(PlannerResult::Original(RawBinaryExpr { left: midnight(raw.left, right), ..raw }));
+                }
+                (DataType::Timestamp(..), DataType::Date32) => {
+                    return Ok(PlannerResult::Original(RawBinaryExpr { right: midnight(raw.right, left), ..raw }));
+                }
+                _ => return Ok(PlannerResult::Original(raw)),
+            },
             BinaryOperator::PGOverlap if list(&left) && list(&right) => array_has_any(raw.left, raw.right),
             _ => return Ok(PlannerResult::Original(raw)),
         };
         Ok(PlannerResult::Planned(planned))
+    }
+}
+
+fn is_comparison(operator: &BinaryOperator) -> bool {
+    matches!(
+        operator,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    )
+}
+
+/// A date as the beginning of its day.
+fn midnight(date: Expr, timestamp: DataType) -> Expr {
+    let local = cast(date, DataType::Timestamp(TimeUnit::Microsecond, None));
+    match timestamp {
+        DataType::Timestamp(_, Some(zone)) => cast(local, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))),
+        _ => local,
     }
 }
 

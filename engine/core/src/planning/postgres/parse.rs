@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, Date32Array, ListBuilder, PrimitiveArray, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Date32Array, ListBuilder, PrimitiveArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
@@ -26,7 +24,11 @@ pub(super) struct Parse {
 /// Whether the planner's own cast reads it otherwise.
 pub(super) fn has_own_form(target: &DataType) -> bool {
     match target {
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Timestamp(..)
+        | DataType::Date32
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView => true,
         DataType::List(_) => true,
         _ => false,
     }
@@ -78,7 +80,8 @@ fn parsed(texts: &ArrayRef, target: &DataType, zone: &str) -> Result<ArrayRef> {
             }
             let (_, offsets, inner, nulls) = builder.finish().into_parts();
             let own = has_own_form(element.data_type());
-            let inner = if own { parsed(&inner, element.data_type(), zone)? } else { cast_text(&inner, element.data_type())? };
+            let inner =
+                if own { parsed(&inner, element.data_type(), zone)? } else { cast_text(&inner, element.data_type())? };
             Arc::new(arrow::array::ListArray::try_new(Arc::clone(element), offsets, inner, nulls)?)
         }
         other => return cast_text(texts, other),

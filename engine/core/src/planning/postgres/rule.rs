@@ -6,18 +6,19 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
-use datafusion::logical_expr::expr::{ScalarFunction, SetComparison};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction, SetComparison};
+use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, NamePreserver};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Subquery, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::Checked;
+use super::call;
+use super::divide::Divide;
 use super::parse::{self, Parse};
 use super::round::RoundHalfEven;
 use super::text::{self, ToText};
 use super::timezone::AtTimeZone;
-use super::call;
 
 /// Stands after type coercion.
 #[derive(Debug)]
@@ -35,6 +36,11 @@ impl AnalyzerRule for PostgresMeaning {
 }
 
 fn rewrite_node(plan: LogicalPlan, zone: &Arc<str>) -> Result<Transformed<LogicalPlan>> {
+    if let LogicalPlan::Values(values) = &plan
+        && values.values.iter().flatten().all(|value| matches!(value, Expr::Literal(..)))
+    {
+        return Ok(Transformed::no(plan));
+    }
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
         let source = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
@@ -51,15 +57,20 @@ fn rewrite_node(plan: LogicalPlan, zone: &Arc<str>) -> Result<Transformed<Logica
 
 fn rewrite(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Transformed<Expr> {
     let replaced = match &expression {
+        Expr::BinaryExpr(binary) if binary.op == Operator::Divide && is_decimal(binary, schema) => {
+            // A parameter's type wasn't known when the quotient's was found: the digits are rounded to that.
+            let quotient = call(Divide, vec![binary.left.as_ref().clone(), binary.right.as_ref().clone()]);
+            expression.get_type(schema).ok().map(|data_type| cast(quotient, data_type))
+        }
         Expr::BinaryExpr(binary) => {
-            let data_type = binary.left.get_type(schema).ok();
-            let same = data_type.filter(|left| binary.right.get_type(schema).is_ok_and(|right| right == *left));
+            let data_type = type_of(&binary.left, schema);
+            let same = data_type.filter(|left| type_of(&binary.right, schema).is_some_and(|right| right == *left));
             same.and_then(|data_type| Checked::of(binary.op, &data_type))
                 .map(|checked| call(checked, vec![binary.left.as_ref().clone(), binary.right.as_ref().clone()]))
         }
         Expr::Cast(inner) => {
             let target = inner.field.data_type();
-            inner.expr.get_type(schema).ok().and_then(|source| converted(&inner.expr, &source, target, zone))
+            type_of(&inner.expr, schema).and_then(|source| converted(&inner.expr, &source, target, zone))
         }
         Expr::ScalarFunction(function) => local_parts(function, schema, zone),
         Expr::SetComparison(comparison) => renamed_subquery(comparison, schema),
@@ -69,6 +80,45 @@ fn rewrite(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Transformed<
         Some(replaced) => Transformed::yes(replaced),
         None => Transformed::no(expression),
     }
+}
+
+fn is_decimal(binary: &BinaryExpr, schema: &DFSchema) -> bool {
+    let decimal = |side| matches!(type_of(side, schema), Some(DataType::Decimal128(..)));
+    decimal(&binary.left) && decimal(&binary.right)
+}
+
+/// `x = ANY('{1,2}')`: text that stands for an array has the type of what is looked for in it.
+#[derive(Debug)]
+pub(crate) struct ArraysAsText;
+
+impl FunctionRewrite for ArraysAsText {
+    fn name(&self) -> &str {
+        "arrays_as_text"
+    }
+
+    fn rewrite(&self, expression: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
+        let Expr::ScalarFunction(function) = &expression else { return Ok(Transformed::no(expression)) };
+        let [array, item] = function.args.as_slice() else { return Ok(Transformed::no(expression)) };
+        if function.name() != "array_has" || !array.get_type(schema).is_ok_and(|text| text == DataType::Utf8) {
+            return Ok(Transformed::no(expression));
+        }
+        let Ok(element) = item.get_type(schema) else { return Ok(Transformed::no(expression)) };
+        let array = cast(array.clone(), DataType::new_list(element, true));
+        Ok(Transformed::yes(Arc::clone(&function.func).call(vec![array, item.clone()])))
+    }
+}
+
+/// An expression's type. Arithmetic of ours has its left operand's, which is found without asking for those of a whole
+/// nest at each of its levels.
+fn type_of(expression: &Expr, schema: &DFSchema) -> Option<DataType> {
+    let mut expression = expression;
+    while let Expr::ScalarFunction(function) = expression {
+        match function.args.first() {
+            Some(left) if function.func.inner().is::<super::Function<Checked>>() => expression = left,
+            _ => break,
+        }
+    }
+    expression.get_type(schema).ok()
 }
 
 /// `CAST(value AS target)` in PostgreSQL's way; `None` where the planner's is the same.

@@ -58,11 +58,19 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn create_groups_accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        if is_checked(&arguments) { Ok(Box::new(Totals::new())) } else { self.inner.create_groups_accumulator(arguments) }
+        if is_checked(&arguments) {
+            Ok(Box::new(Totals::new()))
+        } else {
+            self.inner.create_groups_accumulator(arguments)
+        }
     }
 
     fn create_sliding_accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if is_checked(&arguments) { Ok(Box::<Total>::default()) } else { self.inner.create_sliding_accumulator(arguments) }
+        if is_checked(&arguments) {
+            Ok(Box::<Total>::default())
+        } else {
+            self.inner.create_sliding_accumulator(arguments)
+        }
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -160,12 +168,14 @@ impl Totals {
     fn new() -> Self {
         let overflowed = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&overflowed);
-        let inner = PrimitiveGroupsAccumulator::<Int64Type, _>::new(&DataType::Int64, move |total: &mut i64, value| {
-            match total.add_checked(value) {
-                Ok(sum) => *total = sum,
-                Err(_) => noted.store(true, Ordering::Relaxed),
-            }
-        });
+        let inner =
+            PrimitiveGroupsAccumulator::<Int64Type, _>::new(
+                &DataType::Int64,
+                move |total: &mut i64, value| match total.add_checked(value) {
+                    Ok(sum) => *total = sum,
+                    Err(_) => noted.store(true, Ordering::Relaxed),
+                },
+            );
         Self { inner: Box::new(inner), overflowed }
     }
 
@@ -194,12 +204,7 @@ impl GroupsAccumulator for Totals {
         self.inner.state(emit_to)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        groups: &[usize],
-        group_count: usize,
-    ) -> Result<()> {
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], group_count: usize) -> Result<()> {
         self.inner.merge_batch(values, groups, group_count)?;
         self.check()
     }

@@ -138,14 +138,21 @@ fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> PrimitiveArray<T> {
 }
 
 fn named(zone: &str) -> Result<chrono_tz::Tz> {
-    zone.parse().map_err(|_| Error::new(Kind::InvalidParameterValue, format!("time zone \"{zone}\" not recognized")).into())
+    zone.parse()
+        .map_err(|_| Error::new(Kind::InvalidParameterValue, format!("time zone \"{zone}\" not recognized")).into())
 }
 
 /// `{:e}` writes the shortest digits that read back as the same number; PostgreSQL shows them without an exponent
 /// while it lies between -4 and `most`.
 fn float(value: f64, scientific: String, most: i32, out: &mut dyn Write) -> std::fmt::Result {
     if !value.is_finite() {
-        return out.write_str(if value.is_nan() { "NaN" } else if value < 0.0 { "-Infinity" } else { "Infinity" });
+        return out.write_str(if value.is_nan() {
+            "NaN"
+        } else if value < 0.0 {
+            "-Infinity"
+        } else {
+            "Infinity"
+        });
     }
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -205,7 +212,13 @@ fn interval(months: i32, days: i32, micros: i64, out: &mut dyn Write) -> std::fm
         }
     }
     if micros != 0 || parts.is_empty() {
-        let sign = if micros < 0 { "-" } else if negative { "+" } else { "" };
+        let sign = if micros < 0 {
+            "-"
+        } else if negative {
+            "+"
+        } else {
+            ""
+        };
         let mut text = sign.to_string();
         clock(micros.unsigned_abs() as i64, &mut text)?;
         parts.push(text);
@@ -218,7 +231,8 @@ fn list_writer(array: &ArrayRef, zone: &Arc<str>) -> Result<Write1> {
         DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => Arc::clone(field),
         _ => return Err(Error::internal("not a list").into()),
     };
-    let nested = matches!(element.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
+    let nested =
+        matches!(element.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
     let lists = cast(array, &DataType::LargeList(element))?;
     let lists = lists.as_list::<i64>().clone();
     let values = Arc::clone(lists.values());

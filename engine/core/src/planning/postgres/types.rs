@@ -29,7 +29,9 @@ impl TypePlanner for Types {
         let planned = match sql_type {
             // What it is where somebody asks for nanoseconds.
             SqlType::Timestamp(Some(9), _) => return Ok(None),
-            SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) | SqlType::Datetime(_) => micros(None),
+            SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) | SqlType::Datetime(_) => {
+                micros(None)
+            }
             SqlType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
                 micros(self.settings.lock().value("TimeZone").map(Arc::from))
             }
@@ -53,11 +55,11 @@ impl TypePlanner for Types {
 fn unknown(name: &str) -> datafusion::error::DataFusionError {
     match name.to_lowercase().as_str() {
         "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" => {
-            Error::unsupported(format!("the type {name}")).with_hint("A Delta table has no sequences; use bigint and write the values.")
+            Error::unsupported(format!("the type {name}"))
+                .with_hint("A Delta table has no sequences; use bigint and write the values.")
         }
-        "money" | "inet" | "cidr" | "xml" | "point" | "oid" | "name" | "citext" | "hstore" | "tsvector" | "int4range" => {
-            Error::unsupported(format!("the type {name}")).with_hint("Use text, or numeric for money.")
-        }
+        "money" | "inet" | "cidr" | "xml" | "point" | "oid" | "name" | "citext" | "hstore" | "tsvector"
+        | "int4range" => Error::unsupported(format!("the type {name}")).with_hint("Use text, or numeric for money."),
         _ => Error::new(Kind::UndefinedObject, format!("type \"{name}\" does not exist")),
     }
     .into()
