@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use alluvia_server::protocol::encode::{EncodeOptions, Format, RowEncoder};
-use arrow::array::{ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::Float32Type;
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

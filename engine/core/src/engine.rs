@@ -98,8 +98,9 @@ const CONSUMERS_NAMED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.satu
 fn runtime_env(memory_limit_bytes: Option<usize>) -> Result<Arc<RuntimeEnv>> {
     let builder = RuntimeEnvBuilder::new();
     let builder = match memory_limit_bytes {
-        Some(bytes) => builder
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), CONSUMERS_NAMED))),
+        Some(bytes) => {
+            builder.with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), CONSUMERS_NAMED)))
+        }
         None => builder.with_memory_pool(Arc::new(UnboundedMemoryPool::default())),
     };
     Ok(builder.build_arc()?)

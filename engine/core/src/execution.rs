@@ -37,7 +37,13 @@ impl Execution {
     pub fn done(tag: impl Into<String>) -> Self {
         let schema = Arc::new(Schema::empty());
         let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), futures::stream::empty());
-        Self { schema, returns_rows: false, stream: Box::pin(stream), tag: CommandTag::Done(tag.into()), notices: vec![] }
+        Self {
+            schema,
+            returns_rows: false,
+            stream: Box::pin(stream),
+            tag: CommandTag::Done(tag.into()),
+            notices: vec![],
+        }
     }
 
     pub fn batch(verb: &'static str, batch: RecordBatch) -> Self {

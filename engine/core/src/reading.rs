@@ -65,7 +65,7 @@ pub(crate) fn discard_after_readers(engine: &Arc<Engine>, table: TableEntry) {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_removal_waits_for_statements_that_began_before_it() {
         let readers = Arc::new(Readers::default());
         let before = readers.begin();

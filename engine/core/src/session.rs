@@ -15,8 +15,8 @@ use crate::parser::{self, Statement};
 use crate::planning::{Overlay, session_state};
 use crate::settings::Settings;
 use crate::statements;
-pub use crate::transaction::TransactionStatus;
 use crate::transaction::Transaction;
+pub use crate::transaction::TransactionStatus;
 
 /// A session. All methods take `&self`, so that a connection may cancel what another of its tasks runs.
 pub struct Session {

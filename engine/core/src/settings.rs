@@ -13,7 +13,10 @@ enum Rule {
     /// One of these words, compared without regard to case.
     OneOf(&'static [&'static str]),
     Bool,
-    Integer { least: i64, most: i64 },
+    Integer {
+        least: i64,
+        most: i64,
+    },
     /// Milliseconds, or a number with a unit (`us`, `ms`, `s`, `min`, `h`, `d`).
     Duration,
     TimeZone,
@@ -42,8 +45,7 @@ const fn reported(name: &'static str, default: &'static str, rule: Rule, descrip
 /// What clients are told of the server's version; SQLAlchemy and others read the number before the first blank.
 pub const SERVER_VERSION: &str = concat!("16.6 (Alluvia ", env!("CARGO_PKG_VERSION"), ")");
 
-const ISOLATION: Rule =
-    Rule::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
+const ISOLATION: Rule = Rule::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
 
 /// Every setting, in the order of `SHOW ALL`.
 const SETTINGS: &[Definition] = &[
@@ -54,10 +56,20 @@ const SETTINGS: &[Definition] = &[
     reported("DateStyle", "ISO, MDY", Rule::Any, "dates are always written in ISO form"),
     reported("default_transaction_read_only", "off", Rule::Bool, "new transactions only read"),
     setting("default_transaction_isolation", "read committed", ISOLATION, "each statement reads one snapshot"),
-    setting("extra_float_digits", "1", Rule::Integer { least: -15, most: 3 }, "digits of floats in text form; 1 and more are shortest-exact"),
+    setting(
+        "extra_float_digits",
+        "1",
+        Rule::Integer { least: -15, most: 3 },
+        "digits of floats in text form; 1 and more are shortest-exact",
+    ),
     setting("idle_in_transaction_session_timeout", "0", Rule::Duration, "accepted"),
     reported("integer_datetimes", "on", Rule::ReadOnly, "always on"),
-    reported("IntervalStyle", "postgres", Rule::OneOf(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "text form of intervals"),
+    reported(
+        "IntervalStyle",
+        "postgres",
+        Rule::OneOf(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
+        "text form of intervals",
+    ),
     reported("in_hot_standby", "off", Rule::ReadOnly, "never a standby"),
     reported("is_superuser", "on", Rule::ReadOnly, "whether the session's user is an administrator"),
     setting("lock_timeout", "0", Rule::Duration, "accepted; there are no locks to wait for"),
@@ -71,7 +83,12 @@ const SETTINGS: &[Definition] = &[
     reported("standard_conforming_strings", "on", Rule::OneOf(&["on"]), "always on"),
     setting("statement_timeout", "0", Rule::Duration, "longest time a statement may run; 0 means no limit"),
     setting("synchronous_commit", "on", Rule::Any, "accepted; every commit is durable"),
-    setting("target_partitions", "0", Rule::Integer { least: 0, most: 1024 }, "parallel streams of a query; 0 means as many as cores"),
+    setting(
+        "target_partitions",
+        "0",
+        Rule::Integer { least: 0, most: 1024 },
+        "parallel streams of a query; 0 means as many as cores",
+    ),
     setting("batch_size", "8192", Rule::Integer { least: 1, most: 1_048_576 }, "rows in a record batch"),
     reported("TimeZone", "UTC", Rule::TimeZone, "time zone in which timestamps with zone are shown"),
     setting("transaction_isolation", "read committed", ISOLATION, "each statement reads one snapshot"),
@@ -271,10 +288,9 @@ fn checked(definition: &Definition, value: &str) -> Result<String> {
                 _ => Err(invalid().with_hint("Text is always UTF-8 on the wire.")),
             }
         }
-        Rule::ReadOnly => Err(Error::new(
-            Kind::InvalidParameterValue,
-            format!("parameter \"{}\" cannot be changed", definition.name),
-        )),
+        Rule::ReadOnly => {
+            Err(Error::new(Kind::InvalidParameterValue, format!("parameter \"{}\" cannot be changed", definition.name)))
+        }
     }
 }
 

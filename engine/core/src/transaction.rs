@@ -73,6 +73,8 @@ impl Transaction {
 
 pub(crate) fn two_targets(first: &str, second: &str) -> Error {
     Error::unsupported("a transaction that writes more than one table")
-        .with_detail(format!("This transaction has written {first} and now would write {second}; they can't be committed as one."))
+        .with_detail(format!(
+            "This transaction has written {first} and now would write {second}; they can't be committed as one."
+        ))
         .with_hint("COMMIT between the two, or run them outside a transaction block.")
 }

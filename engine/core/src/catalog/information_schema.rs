@@ -21,10 +21,8 @@ pub(super) const NAME: &str = INFORMATION_SCHEMA;
 pub(super) fn over(catalog: Arc<dyn CatalogProvider>, state: &SessionState) -> Arc<dyn SchemaProvider> {
     let name = state.config_options().catalog.default_catalog.clone();
     let catalog: Arc<dyn CatalogProvider> = Arc::new(Lenient { catalog });
-    let inner = InformationSchemaProvider::new(Arc::new(OneCatalog {
-        name: name.clone(),
-        catalog: Arc::clone(&catalog),
-    }));
+    let inner =
+        InformationSchemaProvider::new(Arc::new(OneCatalog { name: name.clone(), catalog: Arc::clone(&catalog) }));
     Arc::new(WithColumns { inner: Arc::new(inner), name, catalog })
 }
 

@@ -77,13 +77,16 @@ fn from_datafusion(error: &DataFusionError) -> Error {
             let kind = if error.to_string().contains("not found") { Kind::UndefinedFile } else { Kind::Io };
             Error::new(kind, lowercase_first(&error.to_string()))
         }
-        DataFusionError::IoError(error) => {
-            Error::new(if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Io }, lowercase_first(&error.to_string()))
-        }
+        DataFusionError::IoError(error) => Error::new(
+            if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Io },
+            lowercase_first(&error.to_string()),
+        ),
         DataFusionError::SQL(error, _) => from_parser(error, None),
         DataFusionError::NotImplemented(message) => from_not_implemented(message),
         // A function's signature has failed; what it couldn't take was the statement's.
-        DataFusionError::Internal(message) if message.contains("failed to match any signature") => from_plan_message(message),
+        DataFusionError::Internal(message) if message.contains("failed to match any signature") => {
+            from_plan_message(message)
+        }
         DataFusionError::Internal(message) => Error::new(Kind::Internal, format!("internal error: {message}")),
         DataFusionError::Plan(message) => from_plan_message(message),
         DataFusionError::Configuration(message) => Error::new(Kind::InvalidParameterValue, lowercase_first(message)),
@@ -169,7 +172,9 @@ fn from_arrow(error: &ArrowError) -> Error {
         ArrowError::ExternalError(error) => from_external(error.as_ref()),
         ArrowError::MemoryError(message) => out_of_memory(message),
         ArrowError::NotYetImplemented(message) => Error::new(Kind::FeatureNotSupported, lowercase_first(message)),
-        ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => from_execution_message(message),
+        ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => {
+            from_execution_message(message)
+        }
         ArrowError::CsvError(message) | ArrowError::JsonError(message) => {
             Error::new(Kind::InvalidTextRepresentation, lowercase_first(message))
         }
@@ -190,7 +195,10 @@ fn from_cast_message(message: &str) -> Error {
         let name = type_name(target);
         let number = value.trim().parse::<f64>().is_ok_and(|number| number.is_finite() && number.fract() == 0.0);
         if number && ["smallint", "integer", "bigint"].contains(&name) {
-            return Error::new(Kind::NumericValueOutOfRange, format!("value \"{value}\" is out of range for type {name}"));
+            return Error::new(
+                Kind::NumericValueOutOfRange,
+                format!("value \"{value}\" is out of range for type {name}"),
+            );
         }
         let datetime = name.starts_with("time") || name == "date";
         let kind = if datetime { Kind::InvalidDatetime } else { Kind::InvalidTextRepresentation };
@@ -230,9 +238,12 @@ fn from_schema(error: &SchemaError) -> Error {
             let name = field.flat_name();
             let wanted = field.name.to_lowercase();
             let near = valid_fields.iter().find(|candidate| candidate.name.to_lowercase() == wanted);
-            let error = Error::new(Kind::UndefinedColumn, format!("column \"{}\" does not exist", name.replace('"', "")));
+            let error =
+                Error::new(Kind::UndefinedColumn, format!("column \"{}\" does not exist", name.replace('"', "")));
             match near {
-                Some(near) => error.with_hint(format!("Perhaps you meant to reference the column {}.", near.quoted_flat_name())),
+                Some(near) => {
+                    error.with_hint(format!("Perhaps you meant to reference the column {}.", near.quoted_flat_name()))
+                }
                 None if valid_fields.is_empty() => error,
                 None => {
                     let names: Vec<_> = valid_fields.iter().take(12).map(|column| column.name.as_str()).collect();
@@ -262,7 +273,9 @@ fn from_plan_message(message: &str) -> Error {
     if let Some(name) = quoted("Invalid function '") {
         let error = Error::new(Kind::UndefinedFunction, format!("function {name} does not exist"));
         return match message.split_once("Did you mean '").and_then(|(_, rest)| rest.split('\'').next()) {
-            Some(near) => error.with_hint(format!("Did you mean {near}? All functions stand in information_schema.routines.")),
+            Some(near) => {
+                error.with_hint(format!("Did you mean {near}? All functions stand in information_schema.routines."))
+            }
             None => error,
         };
     }
@@ -273,11 +286,17 @@ fn from_plan_message(message: &str) -> Error {
     if let Some(error) = from_signature_message(message).or_else(|| from_known_plan_message(message)) {
         return error;
     }
-    let kind = if message.contains("requires unique expression names") || message.contains("require unique expression names") {
+    let kind = if message.contains("requires unique expression names")
+        || message.contains("require unique expression names")
+    {
         Kind::DuplicateColumn
-    } else if message.contains("must appear in the GROUP BY") || message.contains("could not be resolved from available columns") {
+    } else if message.contains("must appear in the GROUP BY")
+        || message.contains("could not be resolved from available columns")
+    {
         Kind::GroupingError
-    } else if message.contains("Function '") && (message.contains("coerc") || message.contains("signature") || message.contains("user-defined coercion")) {
+    } else if message.contains("Function '")
+        && (message.contains("coerc") || message.contains("signature") || message.contains("user-defined coercion"))
+    {
         Kind::UndefinedFunction
     } else if is_type_complaint(message) {
         Kind::DatatypeMismatch
@@ -301,7 +320,7 @@ const PLAN_MESSAGES: &[(&str, Kind, Option<&str>)] = &[
     ("Window functions are not allowed", Kind::WindowingError, None),
     ("LIMIT must be >= 0", Kind::InvalidRowCount, Some("LIMIT must not be negative")),
     ("OFFSET must be >=0", Kind::InvalidRowCount, Some("OFFSET must not be negative")),
-    ("arguments must be literals", Kind::FeatureNotSupported, None),
+    ("rguments must be literals", Kind::FeatureNotSupported, None),
     ("requires a boolean expression", Kind::DatatypeMismatch, None),
     ("non-boolean predicate", Kind::DatatypeMismatch, None),
     ("Cannot get result type for", Kind::UndefinedFunction, None),
@@ -321,9 +340,9 @@ fn from_known_plan_message(message: &str) -> Option<Error> {
         "Too many columns! The subquery should only return" => {
             error.with_hint("Compare the columns one by one in WHERE EXISTS (...).")
         }
-        "Cannot coerce arithmetic expression" => error.with_hint(
-            "No operator matches the given argument types. You might need to add explicit type casts.",
-        ),
+        "Cannot coerce arithmetic expression" => {
+            error.with_hint("No operator matches the given argument types. You might need to add explicit type casts.")
+        }
         _ => error,
     })
 }
@@ -343,9 +362,21 @@ fn from_signature_message(message: &str) -> Option<Error> {
 }
 
 fn is_type_complaint(message: &str) -> bool {
-    ["coerc", "Cannot cast", "cannot be converted", "type mismatch", "incompatible", "must be boolean", "Cannot infer common", "non-boolean predicate", "must be of type", "expected type", "Unsupported CAST"]
-        .iter()
-        .any(|needle| message.contains(needle))
+    [
+        "coerc",
+        "Cannot cast",
+        "cannot be converted",
+        "type mismatch",
+        "incompatible",
+        "must be boolean",
+        "Cannot infer common",
+        "non-boolean predicate",
+        "must be of type",
+        "expected type",
+        "Unsupported CAST",
+    ]
+    .iter()
+    .any(|needle| message.contains(needle))
 }
 
 /// Without the prefixes that an error gains on its way through others' texts.
@@ -369,7 +400,10 @@ fn from_execution_message(message: &str) -> Error {
     } else if lower.contains("square root of a negative") {
         Kind::InvalidPowerArgument
     } else if lower.contains("scalar subquery returned more than one row") {
-        return Error::new(Kind::CardinalityViolation, "more than one row returned by a subquery used as an expression");
+        return Error::new(
+            Kind::CardinalityViolation,
+            "more than one row returned by a subquery used as an expression",
+        );
     } else if lower.contains("does not support escape_char") {
         Kind::FeatureNotSupported
     } else if lower.contains("error parsing timestamp") || lower.contains("parsing date") {
@@ -403,7 +437,10 @@ mod tests {
     #[test]
     fn a_parser_message_becomes_postgres_words_with_a_position() {
         let text = "SELECT 1\nFROM WHERE";
-        let error = from_parser(&ParserError::ParserError("Expected: identifier, found: WHERE at Line: 2, Column: 6".into()), Some(text));
+        let error = from_parser(
+            &ParserError::ParserError("Expected: identifier, found: WHERE at Line: 2, Column: 6".into()),
+            Some(text),
+        );
         assert_eq!(error.kind, Kind::SyntaxError);
         assert_eq!(error.message, "syntax error at or near \"WHERE\"");
         assert_eq!(error.position, Some(15));
@@ -413,7 +450,8 @@ mod tests {
     fn an_error_of_ours_survives_the_way_through_datafusion() {
         let ours = Error::new(Kind::InferenceFailed, "no").with_hint("yes");
         let inner: DataFusionError = ours.clone().into();
-        let wrapped = DataFusionError::Context("scan".into(), Box::new(DataFusionError::Shared(std::sync::Arc::new(inner))));
+        let wrapped =
+            DataFusionError::Context("scan".into(), Box::new(DataFusionError::Shared(std::sync::Arc::new(inner))));
         let back = Error::from(wrapped);
         assert_eq!((back.kind, back.message, back.hint), (ours.kind, ours.message, ours.hint));
     }

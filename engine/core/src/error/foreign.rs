@@ -4,7 +4,7 @@ use alluvia_inference::Error as InferenceError;
 use alluvia_lake::Error as LakeError;
 use alluvia_udfs::FunctionError;
 
-use super::classify::{lowercase_first, from_external};
+use super::classify::{from_external, lowercase_first};
 use super::{Error, Kind};
 
 impl From<LakeError> for Error {

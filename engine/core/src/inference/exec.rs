@@ -1,5 +1,6 @@
 //! The operator: its input's rows in their order, with a column for each call.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,7 +68,13 @@ impl InferenceExec {
     ) -> Result<Self> {
         let below = input.schema();
         let outputs = asked.iter().map(|asked| Arc::clone(&asked.call.output));
-        let fields: Vec<FieldRef> = below.fields().iter().cloned().chain(outputs).collect();
+        // Guards are never NULL. The logical plan knows it; physical expressions know it of fewer forms.
+        let guards: HashSet<usize> = asked.iter().filter_map(|asked| asked.guard).collect();
+        let passed = below.fields().iter().enumerate().map(|(index, field)| match guards.contains(&index) {
+            true => Arc::new(field.as_ref().clone().with_nullable(false)),
+            false => Arc::clone(field),
+        });
+        let fields: Vec<FieldRef> = passed.chain(outputs).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, below.metadata().clone()));
         // The input's columns keep their places, so that all that is known of them stays as it is. (A projection of
         // what is known loses orders by expressions of scalar subqueries.)

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use alluvia_udfs::ModelFunction;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
-    visit_expressions,
+    AccessExpr, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut,
+    VisitorMut, visit_expressions,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -146,7 +146,10 @@ mod tests {
 
     #[test]
     fn gaps_become_null() {
-        assert!(rewritten("SELECT ai_query('m', x, failonerror => false) AS y FROM t").contains("ai_query('m', x, NULL, false)"));
+        assert!(
+            rewritten("SELECT ai_query('m', x, failonerror => false) AS y FROM t")
+                .contains("ai_query('m', x, NULL, false)")
+        );
         assert!(rewritten("SELECT embed(model => 'm', text => x) AS y FROM t").contains("embed(x, 'm')"));
     }
 

@@ -19,7 +19,11 @@ pub(super) fn spelled_out(text: &str) -> Option<String> {
     if ![hours, minutes, seconds_whole, fraction].into_iter().all(whole) {
         return None;
     }
-    Some(format!("{before} {sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds").trim_start().to_string())
+    Some(
+        format!("{before} {sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds")
+            .trim_start()
+            .to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         let end = parser.parser.peek_token_ref();
         if !matches!(end.token, Token::SemiColon | Token::EOF) {
             let error = parser.parser.expected_ref::<()>("end of statement", end).err();
-            return Err(error.map_or_else(|| Error::new(Kind::SyntaxError, "syntax error"), |error| from_parser(&error, Some(sql))));
+            return Err(error.map_or_else(
+                || Error::new(Kind::SyntaxError, "syntax error"),
+                |error| from_parser(&error, Some(sql)),
+            ));
         }
     }
 }
@@ -145,7 +148,8 @@ mod tests {
 
     #[test]
     fn our_statements_and_theirs_stand_side_by_side() {
-        let statements = parse("SELECT 1; CREATE OR REPLACE MODEL m FROM 'a.onnx' WITH (device = 'cpu'); DROP MODEL m").unwrap();
+        let statements =
+            parse("SELECT 1; CREATE OR REPLACE MODEL m FROM 'a.onnx' WITH (device = 'cpu'); DROP MODEL m").unwrap();
         assert!(matches!(statements[0].kind, StatementKind::Sql(_)));
         assert!(matches!(statements[1].kind, StatementKind::CreateModel(_)));
         assert!(matches!(statements[2].kind, StatementKind::DropModel(_)));

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
-    TrimWhereField,
+    AccessExpr, Expr, Ident, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Statement, TrimWhereField,
 };
 
 /// Names by position; columns of a wildcard, if there is one, lie between the two lists and keep their own.
@@ -55,7 +55,8 @@ pub(super) fn name_outputs(query: &mut Query) -> Option<OutputNames> {
     let mut wildcard_seen = false;
     for (index, item) in select.projection.iter_mut().enumerate() {
         let name = match item {
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), _) => {
+            SelectItem::Wildcard(_)
+            | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), _) => {
                 if wildcard_seen {
                     // Two wildcards: positions can't be told apart, so names after the first keep the planner's.
                     return None;
@@ -149,7 +150,9 @@ fn implicit_name(expression: &Expr) -> String {
             _ => Some("case".to_string()),
         },
         Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
-            Some(AccessExpr::Dot(Expr::Value(field))) => field.value.clone().into_string().map(|name| name.to_lowercase()),
+            Some(AccessExpr::Dot(Expr::Value(field))) => {
+                field.value.clone().into_string().map(|name| name.to_lowercase())
+            }
             _ => Some(implicit_name(root)),
         },
         Expr::Array(_) => Some("array".to_string()),
@@ -168,7 +171,9 @@ fn implicit_name(expression: &Expr) -> String {
         Expr::AtTimeZone { .. } => Some("timezone".to_string()),
         Expr::Collate { expr, .. } => Some(implicit_name(expr)),
         // `INTERVAL '1 day'::text` is read as a cast inside the interval.
-        Expr::Interval(interval) if matches!(*interval.value, Expr::Cast { .. }) => Some(implicit_name(&interval.value)),
+        Expr::Interval(interval) if matches!(*interval.value, Expr::Cast { .. }) => {
+            Some(implicit_name(&interval.value))
+        }
         Expr::Interval(_) => Some("interval".to_string()),
         Expr::TypedString(typed) => Some(type_name(&typed.data_type.to_string())),
         Expr::Subquery(query) => match query.body.as_ref() {

@@ -85,11 +85,10 @@ fn current_setting(settings: &Arc<Mutex<Settings>>) -> ScalarUDF {
         match settings.lock().value(name) {
             Some(value) => Ok(ScalarValue::Utf8(Some(value))),
             None if missing_ok => Ok(ScalarValue::Utf8(None)),
-            None => Err(Error::new(
-                Kind::UndefinedObject,
-                format!("unrecognized configuration parameter \"{name}\""),
-            )
-            .into()),
+            None => {
+                Err(Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
+                    .into())
+            }
         }
     })
 }

@@ -7,12 +7,13 @@ mod field_access;
 mod functions;
 mod overlay;
 mod postgres;
+mod pushdown;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::catalog::Session as DataFusionSession;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::functions_nested::remove::array_remove_all_udf;
@@ -30,8 +31,8 @@ use crate::settings::Settings;
 use crate::system::SystemTables;
 
 pub(crate) use apart::apart;
-pub(crate) use overlay::{Overlay, without_path};
 use overlay::OverlayCatalogs;
+pub(crate) use overlay::{Overlay, without_path};
 
 /// The one database there is.
 pub(crate) const CATALOG: &str = "alluvia";
@@ -58,6 +59,7 @@ pub(crate) fn session_state(
         .with_runtime_env(Arc::clone(&engine.runtime_env))
         .with_default_features()
         .with_optimizer_rules(apart::interruptible(crate::inference::optimizer_rules(Arc::clone(&engine.models))))
+        .with_physical_optimizer_rules(pushdown::rules())
         .with_physical_optimizer_rule(Arc::new(cooperative::PausingJoins))
         .with_query_planner(Arc::new(Planner { extension_planners }));
     // Before DataFusion's own, which know field names only as they are spelled.
@@ -102,7 +104,8 @@ pub(crate) fn apply_settings(state: &mut SessionState, settings: &Settings, engi
         let _ = state.register_udf(Arc::new(now));
     }
     let options = state.config_mut().options_mut();
-    let partitions = number("target_partitions").filter(|partitions| *partitions > 0).or(engine.config.target_partitions);
+    let partitions =
+        number("target_partitions").filter(|partitions| *partitions > 0).or(engine.config.target_partitions);
     if let Some(partitions) = partitions {
         options.execution.target_partitions = partitions;
     }

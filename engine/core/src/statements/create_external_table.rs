@@ -112,7 +112,8 @@ fn options(table: &CreateExternalTable) -> Result<BTreeMap<String, String>> {
             Value::Boolean(on) => Some(on.to_string()),
             other => other.clone().into_string(),
         };
-        let text = text.ok_or_else(|| Error::new(Kind::SyntaxError, format!("the option {key} needs a literal value")))?;
+        let text =
+            text.ok_or_else(|| Error::new(Kind::SyntaxError, format!("the option {key} needs a literal value")))?;
         Ok((key.to_lowercase(), text))
     };
     table.options.iter().map(text).collect()

@@ -9,8 +9,8 @@ use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, CharacterLength, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions, DataType as SqlType, Expr,
-    ExprWithAlias, HiveDistributionStyle, TableConstraint, Value,
+    CastKind, CharacterLength, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions,
+    DataType as SqlType, Expr, ExprWithAlias, HiveDistributionStyle, TableConstraint, Value,
 };
 
 use super::Usage;
@@ -64,7 +64,8 @@ async fn make(
 }
 
 pub(super) fn skipped(target: &Target) -> Execution {
-    Execution::done("CREATE TABLE").with_notice("NOTICE", format!("relation \"{}\" already exists, skipping", target.name))
+    Execution::done("CREATE TABLE")
+        .with_notice("NOTICE", format!("relation \"{}\" already exists, skipping", target.name))
 }
 
 /// Where and how a table is stored, from whichever of the accepted spellings says it.
@@ -263,7 +264,8 @@ fn refused_option(option: &str) -> Error {
     let error = Error::unsupported(format!("the column or table option {option}"));
     let upper = option.to_uppercase();
     if upper.contains("PRIMARY KEY") || upper.contains("UNIQUE") || upper.contains("REFERENCES") {
-        return error.with_hint("A Delta table keeps no keys; leave the constraint out, and check uniqueness by a query.");
+        return error
+            .with_hint("A Delta table keeps no keys; leave the constraint out, and check uniqueness by a query.");
     }
     if upper.starts_with("DEFAULT") {
         return error.with_hint("Write the value in each INSERT, or use GENERATED ALWAYS AS (...) STORED.");

@@ -18,8 +18,9 @@ pub(super) async fn run(session: &Session, names: &[ObjectName], if_exists: bool
         return Err(Error::new(Kind::SyntaxError, format!("a schema's name has one part: {name}")));
     };
     if if_exists && !session.engine.catalog.snapshot().schemas.contains_key(name) {
-        return Ok(Execution::done("DROP SCHEMA")
-            .with_notice("NOTICE", format!("schema \"{name}\" does not exist, skipping")));
+        return Ok(
+            Execution::done("DROP SCHEMA").with_notice("NOTICE", format!("schema \"{name}\" does not exist, skipping"))
+        );
     }
     let owned = name.clone();
     target::now_or_at_commit(session, format!("schema {name}"), "DROP SCHEMA", move |session| {

@@ -252,8 +252,7 @@ async fn keep_aside(session: &Session, target: &Target, entry: &TableEntry) -> R
         return Err(error.into());
     }
     let work = KeptRows { target: target.clone(), aside: aside.clone() };
-    session.transaction.lock().pending =
-        Some(PendingWrite { target: target.to_string(), work: Box::new(work) });
+    session.transaction.lock().pending = Some(PendingWrite { target: target.to_string(), work: Box::new(work) });
     Ok(aside)
 }
 
@@ -269,8 +268,7 @@ async fn show_own_rows(
     let base = lake.open(&entry.location).await?.provider(state)?;
     let own = lake.open(aside).await?.provider(state)?;
     let own = LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(own), None)?.build()?;
-    let both =
-        LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(base), None)?.union(own)?.build()?;
+    let both = LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(base), None)?.union(own)?.build()?;
     session.overlay.put(&target.schema, &target.name, Arc::new(ViewTable::new(both, None)));
     Ok(())
 }

@@ -24,10 +24,8 @@ use crate::parser::{Statement, mentions_default_embedding};
 use crate::planning::apart;
 use crate::session::Session;
 
-pub(super) const USAGE: Usage = Usage {
-    statement: "SELECT",
-    usage: "[WITH ...] SELECT ... | VALUES ... | EXPLAIN [ANALYZE] [VERBOSE] <query>",
-};
+pub(super) const USAGE: Usage =
+    Usage { statement: "SELECT", usage: "[WITH ...] SELECT ... | VALUES ... | EXPLAIN [ANALYZE] [VERBOSE] <query>" };
 
 pub(super) async fn describe(
     session: &Session,
@@ -75,7 +73,8 @@ pub(super) async fn plan(session: &Session, state: &SessionState, ast: &Ast) -> 
     let (planner, statement) = (state.clone(), planner_statement(ast.clone()));
     let plan = apart(async move { Ok(planner.statement_to_plan(statement).await?) }).await?;
     read_only().verify_plan(&plan).map_err(|_| {
-        Error::unsupported("a statement that writes, inside a query or EXPLAIN").with_hint("Run it as a statement of its own.")
+        Error::unsupported("a statement that writes, inside a query or EXPLAIN")
+            .with_hint("Run it as a statement of its own.")
     })?;
     Ok(plan)
 }

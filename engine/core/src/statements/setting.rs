@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    ContextModifier, Expr, Ident, ObjectName, Reset, ResetStatement, Set, SetSessionParamKind, Statement as Ast, UnaryOperator, Value,
+    ContextModifier, Expr, Ident, ObjectName, Reset, ResetStatement, Set, SetSessionParamKind, Statement as Ast,
+    UnaryOperator, Value,
 };
 
 use super::{Described, Usage};
@@ -21,13 +22,11 @@ pub(super) const USAGE: Usage = Usage {
 
 pub(super) fn set(session: &Session, set: &Set) -> Result<Execution> {
     match set {
-        Set::SingleAssignment { scope, variable, values, .. } => {
-            match scope {
-                Some(ContextModifier::Local) => assign_local(session, &spelled(variable), values),
-                Some(ContextModifier::Global) => Err(Error::unsupported("SET GLOBAL")),
-                _ => assign(session, &spelled(variable), values),
-            }
-        }
+        Set::SingleAssignment { scope, variable, values, .. } => match scope {
+            Some(ContextModifier::Local) => assign_local(session, &spelled(variable), values),
+            Some(ContextModifier::Global) => Err(Error::unsupported("SET GLOBAL")),
+            _ => assign(session, &spelled(variable), values),
+        },
         Set::SetTimeZone { value, .. } => assign(session, "TimeZone", std::slice::from_ref(value)),
         Set::SetNames { charset_name, .. } => assign_text(session, "client_encoding", &charset_name.value),
         Set::SetNamesDefault {} => assign_text(session, "client_encoding", "UTF8"),

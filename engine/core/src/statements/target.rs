@@ -55,9 +55,10 @@ impl Target {
     /// The table as the catalog has it.
     pub fn entry(&self, session: &Session) -> Result<TableEntry> {
         let snapshot = session.engine.catalog.snapshot();
-        snapshot.table(&self.schema, &self.name).cloned().ok_or_else(|| {
-            Error::new(Kind::UndefinedTable, format!("relation \"{}\" does not exist", self.shown()))
-        })
+        snapshot
+            .table(&self.schema, &self.name)
+            .cloned()
+            .ok_or_else(|| Error::new(Kind::UndefinedTable, format!("relation \"{}\" does not exist", self.shown())))
     }
 
     pub fn exists(&self, session: &Session) -> bool {

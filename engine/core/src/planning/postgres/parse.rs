@@ -23,15 +23,15 @@ pub(super) struct Parse {
 
 /// Whether the planner's own cast reads it otherwise.
 pub(super) fn has_own_form(target: &DataType) -> bool {
-    match target {
+    matches!(
+        target,
         DataType::Timestamp(..)
-        | DataType::Date32
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView => true,
-        DataType::List(_) => true,
-        _ => false,
-    }
+            | DataType::Date32
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::List(_)
+    )
 }
 
 impl Operation for Parse {
@@ -143,9 +143,9 @@ fn date(text: &str) -> Result<i32> {
 
 fn bytes(text: &str) -> Result<Vec<u8>> {
     let Some(digits) = text.strip_prefix("\\x") else { return Ok(text.as_bytes().to_vec()) };
-    let wrong = || Error::from(invalid(Kind::InvalidTextRepresentation, "bytea", text));
+    let wrong = || invalid(Kind::InvalidTextRepresentation, "bytea", text);
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(wrong().into());
     }
     let nibble = |byte: u8| char::from(byte).to_digit(16).ok_or_else(wrong);
