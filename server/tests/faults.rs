@@ -1,5 +1,7 @@
 //! What a server has to stand: foreign bytes, broken messages, crowds, cancelled and abandoned statements, shutdown.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Statements through both protocols, as drivers send them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use support::{TestServer, field, run, sqlstate};

@@ -36,7 +36,6 @@ pub async fn engine() -> (TempDir, Arc<Engine>) {
 /// A server in this process, on a free port of the loopback interface.
 pub struct Served {
     folder: TempDir,
-    pub engine: Arc<Engine>,
     pub address: SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -52,11 +51,11 @@ impl Served {
         let mut config = config(folder.path());
         change(&mut config);
         let engine = Engine::open(config).await.unwrap();
-        let server = Server::bind(Arc::clone(&engine), SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let server = Server::bind(engine, SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = server.local_addr();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(server.run(shutdown.clone()));
-        Self { folder, engine, address, shutdown, task }
+        Self { folder, address, shutdown, task }
     }
 
     pub fn data_dir(&self) -> &Path {

@@ -134,7 +134,7 @@ impl AsyncDB for InProcess {
             let prepared = self.session.prepare(statement, &[]).await?;
             let mut execution = self.session.execute(&prepared, vec![]).await?;
             let options = encode_options(|name| self.session.setting(name)).unwrap();
-            let mut encoder = RowEncoder::new(&execution.schema, &[Format::Text], &options).unwrap();
+            let encoder = RowEncoder::new(&execution.schema, &[Format::Text], &options).unwrap();
             let mut rows = vec![];
             while let Some(batch) = execution.stream.next().await {
                 let batch = batch.map_err(Error::from).inspect_err(|_| self.session.fail())?;

@@ -1,5 +1,7 @@
 //! A server in this process, and a client that speaks the protocol message by message.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #![allow(dead_code)]
 
 use std::net::SocketAddr;

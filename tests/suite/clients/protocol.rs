@@ -96,7 +96,8 @@ async fn what_counts_is_bigint() {
 async fn portals_give_rows_by_the_portion() {
     let (_folder, _server, mut client) = server().await;
     let transaction = client.transaction().await.unwrap();
-    let statement = transaction.prepare("SELECT v FROM generate_series(1, 20000) AS t(v) WHERE v <= $1").await.unwrap();
+    let statement =
+        transaction.prepare("SELECT v FROM generate_series(1, 20000) AS t(v) WHERE v <= $1 ORDER BY v").await.unwrap();
     let portal = transaction.bind(&statement, &[&20_000_i64]).await.unwrap();
     let other = transaction.bind(&statement, &[&3_i64]).await.unwrap();
     let mut seen = vec![];

@@ -49,6 +49,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         .with_recursion_limit(NESTING_MAX)
         .build()
         .map_err(|error| located(error, sql))?;
+    depth::check_tokens(&parser.parser)?;
     let mut statements = vec![];
     loop {
         while parser.parser.consume_token(&Token::SemiColon) {}
