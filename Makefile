@@ -26,7 +26,9 @@ demo: setup ## build, run models inside SQL over Delta tables, and print every s
 	cargo build -p alluvia-server
 	@$(VENV_PYTHON) -m tools.demo.run target/debug/alluvia
 
+# Some tests kill and restart the real binary, so it is built first.
 test: setup-test ## all tests: in process, over the wire, and with the drivers of other languages
+	cargo build -p alluvia-server
 	cargo test --workspace
 
 serve: setup ## a server on 127.0.0.1:5433 over the folder data, release build; LISTEN=ADDR:PORT DATA_DIR=DIR

@@ -143,10 +143,7 @@ async fn guards() {
         ("SELECT id, nullif(k, 1) IS NULL AND @positive(id) FROM r", &[("positive", 10, 10)]),
         // One call in two places of which neither covers the other.
         ("SELECT sum(CASE WHEN i > 0 THEN @affine(i) END) FROM r WHERE k = 0 OR @affine(i) > 3", &[("affine", 35, 28)]),
-        (
-            "SELECT CASE WHEN i BETWEEN -10 AND 9 AND @lookup(i) > 3 THEN @lookup(i) END FROM r",
-            &[("lookup", 29, 19)],
-        ),
+        ("SELECT CASE WHEN i BETWEEN -10 AND 9 AND @lookup(i) > 3 THEN @lookup(i) END FROM r", &[("lookup", 29, 19)]),
         // A branch that would fail is reached by no row that makes it fail.
         ("SELECT id, CASE WHEN i BETWEEN -10 AND 9 THEN @lookup(i) END FROM r", &[("lookup", 27, 19)]),
         ("SELECT id, i BETWEEN 0 AND 9 AND @lookup(i) > 3 FROM r", &[("lookup", 14, 9)]),

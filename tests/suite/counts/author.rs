@@ -127,7 +127,13 @@ impl Author {
         if self.one_in(2) {
             return (format!("SELECT r.id, {list} FROM r{condition}"), false);
         }
-        let order = self.number(&scope, 2);
+        // DataFusion loses an order by a subquery's value above a projection that it splits among partitions.
+        let order = loop {
+            let order = self.number(&scope, 2);
+            if !order.contains("SELECT") {
+                break order;
+            }
+        };
         let (direction, limit) = (self.word(&["", " DESC", " ASC NULLS FIRST"]), self.limit());
         (format!("SELECT r.id, {list} FROM r{condition} ORDER BY {order}{direction}, r.id{limit}"), true)
     }

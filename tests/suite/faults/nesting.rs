@@ -17,7 +17,9 @@ async fn a_deep_statement_takes_no_one_along() {
         (format!("SELECT {}", chain("1", " + ", 100_000)), "54001"),
         (chain("SELECT 1", " UNION ALL ", 100_000), "54001"),
         (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "42601"),
-        (format!("SELECT {} true", "NOT ".repeat(100_000)), "42601"),
+        (format!("SELECT {} true", "NOT ".repeat(100_000)), "54001"),
+        (format!("SELECT {} FROM FROM", chain("abs(1)", " || ", 1_000_000)), "54001"),
+        (format!("SELECT {}", chain("1", " + ", 19_000)), "54001"),
         // As deep as is let through: time may run out, the stack must not.
         (format!("SELECT {}", chain("1", " + ", 2_400)), "57014"),
         (chain("SELECT 1", " UNION ALL ", 1_400), "57014"),

@@ -422,7 +422,7 @@ async fn limits() {
             &[("double", 1, 1)],
         )
         .await;
-    let sql = "SELECT value FROM generate_series(1, 200000) WHERE ai_query('double', value) > 100 LIMIT 10";
+    let sql = "SELECT value FROM generate_series(1, 200000) AS value WHERE ai_query('double', value) > 100 LIMIT 10";
     let (rows, asked) = bench.counted(sql).await;
     assert_eq!(rows.len(), 10);
     assert!(asked[0].1 <= 50_000, "{asked:?}");

@@ -83,14 +83,14 @@ async fn what_cannot_be_lifted_is_refused() {
 #[tokio::test]
 async fn a_memory_limit_ends_the_statement() {
     let bench = Bench::with(|config| config.memory_limit_bytes = Some(100_000)).await;
-    let sql = "SELECT max(ai_query('double', value)) FROM generate_series(1, 1000000)";
+    let sql = "SELECT max(ai_query('double', value)) FROM generate_series(1, 1000000) AS value";
     assert_eq!(bench.error(sql).await.kind, Kind::OutOfMemory);
 }
 
 #[tokio::test]
 async fn dropping_the_stream_ends_the_work() {
     let bench = Bench::new().await;
-    let sql = "SELECT ai_query('double', value) FROM generate_series(1, 100000000)";
+    let sql = "SELECT ai_query('double', value) FROM generate_series(1, 100000000) AS value";
     let statement = bench.session.parse(sql).unwrap().remove(0);
     let prepared = bench.session.prepare(statement, &[]).await.unwrap();
     let mut execution = bench.session.execute(&prepared, vec![]).await.unwrap();

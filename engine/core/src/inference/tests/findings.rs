@@ -8,7 +8,7 @@ use super::Bench;
 async fn one_the_window_is_not_the_batch() {
     let bench = Bench::new().await;
     bench.run("SET batch_size = 10").await.unwrap();
-    let sql = "SELECT sum(ai_query('double', value)) FROM generate_series(1, 5000)";
+    let sql = "SELECT sum(ai_query('double', value)) FROM generate_series(1, 5000) AS value";
     bench.check(sql, &["25005000.0"], &[("double", 5_000, 5_000)]).await;
     assert!(bench.usage().runs < 50, "{:?}", bench.usage());
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::Float32Type;
 use super::Bench;
 
 const TEXTS: &str = "SELECT id, 'text number ' || CAST(id % 37 AS TEXT) || repeat(' more of it', CAST(id % 11 AS BIGINT)) AS body \
-                     FROM (SELECT value AS id FROM generate_series(1, 300)) AS numbers";
+                     FROM (SELECT value AS id FROM generate_series(1, 300) AS value) AS numbers";
 
 #[tokio::test]
 async fn the_same_text_has_the_same_bits_in_any_order_and_partitioning() {
@@ -65,7 +65,7 @@ async fn explain_tells_model_device_and_metrics() {
 async fn a_text_that_comes_again_is_not_sent_again() {
     let bench = Bench::new().await;
     bench.run("SET target_partitions = 1").await.unwrap();
-    let sql = "SELECT count(embed('text ' || CAST(value % 40 AS TEXT))) FROM generate_series(1, 5000)";
+    let sql = "SELECT count(embed('text ' || CAST(value % 40 AS TEXT))) FROM generate_series(1, 5000) AS value";
     let (rows, asked) = bench.counted(sql).await;
     assert_eq!(rows, ["5000"]);
     // Two windows are under way at once, and may both send what neither has an answer to.
