@@ -5,6 +5,7 @@ mod cooperative;
 mod counts;
 mod field_access;
 mod functions;
+mod order;
 mod overlay;
 mod postgres;
 mod pushdown;
@@ -19,6 +20,8 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::functions_nested::remove::array_remove_all_udf;
 use datafusion::functions_nested::replace::array_replace_all_udf;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -59,7 +62,7 @@ pub(crate) fn session_state(
         .with_runtime_env(Arc::clone(&engine.runtime_env))
         .with_default_features()
         .with_optimizer_rules(apart::interruptible(crate::inference::optimizer_rules(Arc::clone(&engine.models))))
-        .with_physical_optimizer_rules(pushdown::rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_physical_optimizer_rule(Arc::new(cooperative::PausingJoins))
         .with_query_planner(Arc::new(Planner { extension_planners }));
     // Before DataFusion's own, which know field names only as they are spelled.
@@ -150,6 +153,17 @@ fn config() -> SessionConfig {
     // Delta stores plain strings, and a cast to and fro per statement buys nothing.
     options.sql_parser.map_string_types_to_utf8view = false;
     config
+}
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// DataFusion's physical rules, and what keeps two of them from changing a result.
+fn physical_rules() -> Vec<Rule> {
+    const DEALS_ROWS_OUT: &str = "EnsureRequirements";
+    let mut rules: Vec<Rule> = PhysicalOptimizer::new().rules.into_iter().map(pushdown::guarded).collect();
+    let place = rules.iter().position(|rule| rule.name() == DEALS_ROWS_OUT).map_or(rules.len(), |place| place + 1);
+    rules.insert(place, Arc::new(order::KeptOrder));
+    rules
 }
 
 /// DataFusion's physical planner with the nodes of `inference`.

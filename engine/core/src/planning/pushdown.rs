@@ -11,27 +11,26 @@ use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
+use super::Rule;
 use crate::error::Error;
 
-/// DataFusion's physical rules, with those that push filters kept from operators with columns of one name.
-pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let guarded = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| match rule.name().starts_with("FilterPushdown") {
-        true => Arc::new(Guarded { inner: rule }) as _,
+/// A rule that pushes filters is kept from operators with columns of one name; others stay as they are.
+pub(super) fn guarded(rule: Rule) -> Rule {
+    match rule.name().starts_with("FilterPushdown") {
+        true => Arc::new(Guarded { inner: rule }),
         false => rule,
-    };
-    PhysicalOptimizer::new().rules.into_iter().map(guarded).collect()
+    }
 }
 
 /// Barriers stand in the plan only while the rule inside runs.
 #[derive(Debug)]
 struct Guarded {
-    inner: Arc<dyn PhysicalOptimizerRule + Send + Sync>,
+    inner: Rule,
 }
 
 impl PhysicalOptimizerRule for Guarded {

@@ -30,7 +30,7 @@ pub(in super::super) fn projection(node: Projection, scope: &Scope<'_>, wanted: 
 
 /// Adds hidden columns to a select list for the calls that can still be written above it: those whose columns it
 /// passes on, under whatever name.
-fn carry(known: impl Iterator<Item = Known>, exprs: &mut Vec<Expr>) -> Vec<Known> {
+pub(super) fn carry(known: impl Iterator<Item = Known>, exprs: &mut Vec<Expr>) -> Vec<Known> {
     let mut passed: HashMap<Column, Column> = HashMap::new();
     for expr in exprs.iter() {
         if let Expr::Column(column) = expr.clone().unalias() {
