@@ -1,7 +1,6 @@
 //! A server in this process, and a client that speaks the protocol message by message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 #![allow(dead_code)]
 
 use std::net::SocketAddr;

@@ -165,6 +165,13 @@ fn replaced(expression: &mut Expr) -> Result<Option<Expr>> {
             "localtimestamp" => Some(cast(cast(call("now", vec![]), moments()), local_times())),
             name => Some(call(name, vec![])),
         },
+        // pgvector's distances; the planner would take the first for an equality that knows NULL.
+        Expr::BinaryOp { left, op: BinaryOperator::Spaceship, right } => {
+            Some(call("cosine_distance", vec![left.as_ref().clone(), right.as_ref().clone()]))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::LtDashGt, right } => {
+            Some(call("l2_distance", vec![left.as_ref().clone(), right.as_ref().clone()]))
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             Some(call("timezone", vec![time_zone.as_ref().clone(), timestamp.as_ref().clone()]))
         }
