@@ -15,8 +15,8 @@ help: ## this list
 setup: ## fetch and build what is not in the repository: Python packages, ONNX Runtime, models (about 250 MB)
 	@$(PYTHON) -m tools.prepare
 
-setup-test: # the same and the node driver
-	@$(PYTHON) -m tools.prepare --node
+setup-test: # the same, the node driver, and the peers that tests compare with (another 330 MB)
+	@$(PYTHON) -m tools.prepare --tests
 
 setup-bench: # the same and what the benches' data needs
 	@$(PYTHON) -m tools.prepare --bench
@@ -26,9 +26,8 @@ demo: setup ## build, run models inside SQL over Delta tables, and print every s
 	cargo build -p alluvia-server
 	@$(VENV_PYTHON) -m tools.demo.run target/debug/alluvia
 
-# Some tests kill and restart the real binary, so it is built first.
+# Some tests kill and restart the real binary; cargo builds it with the tests of its package.
 test: setup-test ## all tests: in process, over the wire, and with the drivers of other languages
-	cargo build -p alluvia-server
 	cargo test --workspace
 
 serve: setup ## a server on 127.0.0.1:5433 over the folder data, release build; LISTEN=ADDR:PORT DATA_DIR=DIR

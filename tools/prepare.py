@@ -7,7 +7,7 @@ Everything lands in the git-ignored folder .setup:
     models/all-MiniLM-L6-v2/     the default embedding model, converted to ONNX and checked
     models/ticket-classifier/    the demo's sequence classifier
     bench/                       data of the benches, written by them
-    node/                        the node driver of the client tests (only with --node, only where node is installed)
+    node/                        the node driver of the client tests (only with --tests, only where node is installed)
 
 A step is done again only when what it is made from has changed; stamps in .setup/stamps remember that.
 """
@@ -152,12 +152,17 @@ def install_node_driver() -> None:
     run("npm", "ci", "--prefix", folder, "--no-audit", "--no-fund")
 
 
+def install_test_packages() -> None:
+    """Adds to the environment the peers that tests compare with, and a server that speaks S3."""
+    pip("install", *PINNED, "-r", TOOLS / "requirements-test.txt")
+
+
 def install_bench_packages() -> None:
     """Adds to the environment what trains the models and writes the data of the benches."""
     pip("install", *PINNED, "-r", TOOLS / "requirements-train.txt")
 
 
-def steps(node: bool, bench: bool) -> list[Step]:
+def steps(tests: bool, bench: bool) -> list[Step]:
     """The steps in the order in which they build on each other."""
     packages = SETUP / "venv" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     training = TOOLS / "requirements-train.txt"
@@ -172,12 +177,15 @@ def steps(node: bool, bench: bool) -> list[Step]:
         Step("embedding model", conversion + check, [MINILM / "model.onnx"], convert_model),
         Step("ticket classifier", conversion + classifier, [TICKETS / "model.onnx"], assemble_classifier),
     ]
+    if tests or bench:
+        peers = TOOLS / "requirements-test.txt"
+        found.append(Step("test packages", [requirements, peers], [packages / "moto"], install_test_packages))
     if bench:
-        found.append(Step("bench packages", [training], [packages / "skl2onnx"], install_bench_packages))
-    if node and shutil.which("node") and shutil.which("npm"):
+        found.append(Step("bench packages", [requirements, training], [packages / "skl2onnx"], install_bench_packages))
+    if tests and shutil.which("node") and shutil.which("npm"):
         lock = TOOLS / "node" / "package-lock.json"
         found.append(Step("node driver", [lock], [SETUP / "node" / "node_modules" / "pg"], install_node_driver))
-    elif node:
+    elif tests:
         print("notice: node or npm is not installed, so the client tests leave out the node driver")
     return found
 
@@ -197,11 +205,11 @@ def check_machine() -> None:
 def main() -> None:
     """Runs the steps that are not current."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--node", action="store_true", help="install the node driver of the client tests too")
+    parser.add_argument("--tests", action="store_true", help="install the peers and drivers of the tests too")
     parser.add_argument("--bench", action="store_true", help="install what the benches' data and models are made with")
     arguments = parser.parse_args()
     check_machine()
-    pending = steps(arguments.node, arguments.bench)
+    pending = steps(arguments.tests, arguments.bench)
     for number, step in enumerate(pending, 1):
         if step.current():
             continue
