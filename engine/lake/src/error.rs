@@ -14,6 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("there is no delta table at \"{location}\"")]
     NotATable { location: String },
+    /// A version or a time that the log doesn't reach.
+    #[error("{message}")]
+    NoSuchVersion { message: String, detail: String },
     #[error("location \"{location}\" is in use")]
     LocationInUse { location: String },
     /// The definition of a table contradicts itself or the format.
@@ -63,6 +66,7 @@ impl Error {
             Error::GeneratedViolation { expression, row, .. } => {
                 Some(format!("The expression is {expression}. Failing row contains ({row})."))
             }
+            Error::NoSuchVersion { detail, .. } => Some(detail.clone()),
             Error::Conflict { message } | Error::OutOfMemory { message } => Some(message.clone()),
             _ => None,
         }

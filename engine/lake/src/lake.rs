@@ -16,6 +16,7 @@ use url::Url;
 use crate::definition::{Definition, TableSpec};
 use crate::error::{Error, Result};
 use crate::external::{self, Format};
+use crate::history::{At, Commit, Listing};
 use crate::rules::{Demands, Rules};
 use crate::snapshot::Snapshot;
 use crate::writer::{Files, Limits};
@@ -77,11 +78,42 @@ impl Lake {
     /// # Errors
     /// [`Error::NotATable`]; [`Error::UnsupportedFeature`] when the table uses what this engine can't read.
     pub async fn open(&self, location: &Url) -> Result<Snapshot> {
+        self.open_at(location, At::Newest).await
+    }
+
+    /// A version of the table at `location`.
+    ///
+    /// # Errors
+    /// Those of [`Lake::open`], and [`Error::NoSuchVersion`].
+    pub async fn open_at(&self, location: &Url, at: At) -> Result<Snapshot> {
         let root = location::root(location)?;
         let log_store = location::existing_table(&root).await?;
-        let snapshot = Snapshot::newest(root, log_store).await?;
+        let version = match at {
+            At::Newest => None,
+            At::Version(version) => Some(version),
+            At::Timestamp(timestamp_us) => {
+                let newest = Snapshot::newest(root.clone(), log_store.clone()).await?;
+                Some(history_of(&newest).await?.at(timestamp_us)?)
+            }
+        };
+        let snapshot = match (Snapshot::load(root, log_store.clone(), version).await, version) {
+            (Err(error), Some(version)) => {
+                let listing = Listing::read(&log_store).await?;
+                let exists = listing.range().is_some_and(|(oldest, newest)| (oldest..=newest).contains(&version));
+                return Err(if exists { error } else { listing.refusal(version) });
+            }
+            (snapshot, _) => snapshot?,
+        };
         PROTOCOL.can_read_from(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
         Ok(snapshot)
+    }
+
+    /// When each version of the table at `location` was committed, by version, as far as the log reaches back.
+    ///
+    /// # Errors
+    /// Those of [`Lake::open`].
+    pub async fn commits(&self, location: &Url) -> Result<Vec<Commit>> {
+        Ok(history_of(&self.open(location).await?).await?.commits)
     }
 
     /// Adds the rows of `plan` to the table, in one commit or not at all.
@@ -193,6 +225,12 @@ impl Lake {
         }
         Ok(Claim { root, creating: self.creating.clone(), to_clear: false })
     }
+}
+
+async fn history_of(newest: &Snapshot) -> Result<Listing> {
+    let mut listing = Listing::read(newest.log_store()).await?;
+    listing.read_times(newest.log_store(), newest.properties()).await?;
+    Ok(listing)
 }
 
 /// The right to fill an empty location. Dropped before its commit, it empties the location again.

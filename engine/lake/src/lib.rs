@@ -16,7 +16,9 @@ mod location;
 /// A table as one version of its log has it.
 mod snapshot;
 /// The same as queries scan it.
-mod scanned;
+mod scan;
+/// Which versions there are, and when they came about.
+mod history;
 /// Somebody else's Delta, Parquet and CSV files.
 mod external;
 
@@ -41,7 +43,9 @@ mod error;
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
 pub use external::Format;
+pub use history::{At, Commit};
 pub use lake::{Lake, Written};
+pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use types::{storable, storable_schema};
 

@@ -1,12 +1,12 @@
 //! A table as one version of its log has it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
-use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
+use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, FileSelection};
 use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::kernel::{Action, EagerSnapshot, StructTypeExt};
 use deltalake::logstore::{LogStoreRef, get_actions};
@@ -17,7 +17,7 @@ use url::Url;
 use crate::definition::{Check, Generated};
 use crate::error::{Error, Result};
 use crate::rules::Demands;
-use crate::scanned::Scanned;
+use crate::scan::{FileInfo, FileList, RowScan, Scanned, ScannedRows};
 use crate::types::plain_schema;
 
 /// How far back a refused log is searched for its protocol.
@@ -44,15 +44,26 @@ struct Inner {
     properties: BTreeMap<String, String>,
     /// The schema as the log annotates it, where the table has column mapping.
     mapped: Option<SchemaRef>,
+    /// Listed when a scan first asks for them.
+    files: OnceLock<FileList>,
 }
 
 impl Snapshot {
     /// The newest version of the table at `location`.
     pub(crate) async fn newest(location: Url, log_store: LogStoreRef) -> Result<Snapshot> {
-        let state = match EagerSnapshot::try_new(log_store.as_ref(), None).await {
-            Ok(state) => state,
-            Err(error) => return Err(refusal(&log_store, error).await),
-        };
+        Snapshot::load(location, log_store, None).await
+    }
+
+    /// A version of the table at `location`, the newest when none is given.
+    pub(crate) async fn load(location: Url, log_store: LogStoreRef, version: Option<u64>) -> Result<Snapshot> {
+        match EagerSnapshot::try_new(log_store.as_ref(), version).await {
+            Ok(state) => Snapshot::of(location, log_store, state),
+            Err(error) => Err(refusal(&log_store, error).await),
+        }
+    }
+
+    /// What `state` says.
+    pub(crate) fn of(location: Url, log_store: LogStoreRef, state: EagerSnapshot) -> Result<Snapshot> {
         let kernel_schema = state.schema();
         let metadata_error = |error: deltalake::kernel::Error| Error::Delta(error.into());
         let constraints = state.table_properties().get_constraints();
@@ -84,6 +95,7 @@ impl Snapshot {
             generated,
             properties: state.metadata().configuration().clone().into_iter().collect(),
             state: Arc::new(state),
+            files: OnceLock::new(),
         };
         Ok(Snapshot { inner: Arc::new(inner) })
     }
@@ -131,10 +143,58 @@ impl Snapshot {
     /// `datafusion.execution.parquet.schema_force_view_types` is on, which is its default; partition columns are plain
     /// like the others, not dictionaries. The store is registered with the session's runtime.
     pub fn provider(&self, session: &SessionState) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(Scanned::new(Arc::new(DeltaScanNext::new(self.inner.state.clone(), self.scan_config(session)?)?))))
+    }
+
+    /// The same with some of its files only, and with columns that say where a row comes from.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when a file is asked for that this version doesn't have; [`Error::InvalidDefinition`] when
+    /// the table has a column of the name of an extra one.
+    pub fn rows(&self, session: &SessionState, scan: RowScan) -> Result<Arc<dyn TableProvider>> {
+        for name in [&scan.file_column, &scan.row_column].into_iter().flatten() {
+            if self.inner.schema.field_with_name(name).is_ok() {
+                return Err(Error::InvalidDefinition { message: format!("column name \"{name}\" is reserved") });
+            }
+        }
+        let mut config = self.scan_config(session)?;
+        if let Some(name) = &scan.file_column {
+            config = config.with_file_column_name(name);
+        }
+        let mut provider = DeltaScanNext::new(self.inner.state.clone(), config)?;
+        if let Some(files) = &scan.files {
+            provider = provider.with_file_selection(FileSelection::from_file_paths(self.file_list()?.encoded(files)?));
+        }
+        let paths = self.file_list()?.by_address(&self.inner.location)?;
+        Ok(Arc::new(ScannedRows::new(Scanned::new(Arc::new(provider)), paths, scan)))
+    }
+
+    /// The files of this version, in the log's order.
+    pub fn files(&self) -> impl Iterator<Item = FileInfo> + '_ {
+        let views = self.inner.state.log_data();
+        let files = views.iter().map(|file| FileInfo {
+            path: file.path().into_owned(),
+            bytes: u64::try_from(file.size()).unwrap_or_default(),
+            rows: file.num_records().and_then(|rows| u64::try_from(rows).ok()),
+            partition_values: file.partition_values_map().into_iter().collect(),
+            modified_ms: file.modification_time(),
+            has_deletions: file.deletion_vector_descriptor().is_some(),
+        });
+        files.collect::<Vec<_>>().into_iter()
+    }
+
+    fn file_list(&self) -> Result<&FileList> {
+        if let Some(files) = self.inner.files.get() {
+            return Ok(files);
+        }
+        let files = FileList::of(&self.inner.state)?;
+        Ok(self.inner.files.get_or_init(|| files))
+    }
+
+    fn scan_config(&self, session: &SessionState) -> Result<DeltaScanConfig> {
         DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
         // Dictionaries would reach the client as such; a partition value costs little as plain text.
-        let config = DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false);
-        Ok(Arc::new(Scanned::new(Arc::new(DeltaScanNext::new(self.inner.state.clone(), config)?))))
+        Ok(DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false))
     }
 
     pub(crate) fn state(&self) -> &EagerSnapshot {

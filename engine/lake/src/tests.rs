@@ -18,6 +18,7 @@ mod constraints;
 mod creation;
 mod failures;
 mod foreign;
+mod reading;
 mod scans;
 mod values;
 

@@ -30,6 +30,7 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
             Kind::CheckViolation
         }
         LakeError::NotATable { .. } => Kind::UndefinedFile,
+        LakeError::NoSuchVersion { .. } => Kind::InvalidParameterValue,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,
         LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,
         LakeError::NotNullViolation { .. } => Kind::NotNullViolation,
