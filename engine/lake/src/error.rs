@@ -37,6 +37,8 @@ pub enum Error {
     /// Another commit came between; the statement may be run again on a fresh snapshot.
     #[error("could not commit because of a concurrent change of the table")]
     Conflict { message: String },
+    #[error("the table is append-only")]
+    AppendOnly,
     #[error("value of column \"{column}\" cannot be stored: {message}")]
     CastFailed { column: String, message: String },
     #[error("i/o error: {0}")]
@@ -83,6 +85,7 @@ impl Error {
             Error::GeneratedViolation { .. } => "Leave the column out of the statement and it is computed.",
             Error::UnsupportedType { .. } => "Cast the column to a type that the table can hold, such as text.",
             Error::Conflict { .. } => "Run the statement again.",
+            Error::AppendOnly => "Its property delta.appendOnly is true: rows can be added, not changed.",
             Error::OutOfMemory { .. } => "Raise the memory limit, or write fewer partitions at once.",
             _ => return None,
         };
@@ -120,6 +123,7 @@ impl From<DeltaTableError> for Error {
                 TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => {
                     Error::Conflict { message: source.to_string() }
                 }
+                TransactionError::DeltaTableAppendOnly => Error::AppendOnly,
                 TransactionError::UnsupportedTableFeatures(features) => Error::UnsupportedFeature {
                     name: features.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 },

@@ -7,20 +7,24 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::object_store::ObjectStoreExt;
+use deltalake::kernel::Action;
 use deltalake::kernel::transaction::PROTOCOL;
-use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
+use deltalake::logstore::LogStoreRef;
 use parking_lot::Mutex;
+use serde_json::json;
 use url::Url;
 
+use crate::change::{Operation, discard, paths, write_new};
+use crate::commit::{self, Entry, Reads};
 use crate::definition::{Definition, TableSpec};
 use crate::error::{Error, Result};
 use crate::external::{self, Format};
 use crate::history::{At, Commit, Listing};
-use crate::rules::{Demands, Rules};
+use crate::kept::Kept;
+use crate::location;
+use crate::rules::Rules;
 use crate::snapshot::Snapshot;
-use crate::writer::{Files, Limits};
-use crate::{commit, layout, location, writer};
+use crate::writer::Files;
 
 /// Opens and writes Delta tables. Cheap to clone; clones share the list of tables that are being created.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,15 @@ pub struct Written {
     /// The version that holds the rows; the one that was read, when there were none.
     pub version: u64,
     pub files_added: usize,
+}
+
+/// Rows to be added.
+pub struct Insertion {
+    pub plan: LogicalPlan,
+    /// Whether the plan reads the table that it adds to.
+    pub reads_table: bool,
+    /// Whether the rows are wanted back, as they are stored.
+    pub returning: bool,
 }
 
 impl Lake {
@@ -69,7 +82,7 @@ impl Lake {
         let definition = Definition::of(spec)?;
         let mut claim = self.claim(location)?;
         let log_store = claim.prepare().await?;
-        claim.commit(log_store, definition, Files { adds: Vec::new(), rows: 0 }).await?;
+        claim.commit(log_store, definition, Files::none()).await?;
         Ok(())
     }
 
@@ -128,20 +141,39 @@ impl Lake {
     /// [`Error::Conflict`] when the table's definition has changed since `snapshot`; [`Error::DataFusion`] with the
     /// plan's own error in its chain.
     pub async fn append(&self, snapshot: &Snapshot, plan: LogicalPlan, session: &SessionState) -> Result<Written> {
+        let insertion = Insertion { plan, reads_table: false, returning: false };
+        Ok(self.insert(snapshot, insertion, session).await?.0)
+    }
+
+    /// As [`Lake::append`], for rows that may depend on the table's own, or are wanted back: then they come second.
+    ///
+    /// # Errors
+    /// Those of [`Lake::append`]; [`Error::Conflict`] also when other rows changed on which these depend.
+    pub async fn insert(
+        &self,
+        snapshot: &Snapshot,
+        insertion: Insertion,
+        session: &SessionState,
+    ) -> Result<(Written, Option<Kept>)> {
         PROTOCOL.can_write_to(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
+        let Insertion { plan, reads_table, returning } = insertion;
         let store = snapshot.log_store().object_store(None);
         let property = |key: &str| snapshot.properties().get(key).map(String::as_str);
-        let files = write_plan(plan, session, &snapshot.demands(), store.clone(), property).await?;
-        let (rows, files_added) = (files.rows, files.adds.len());
+        let files = write_new(plan, session, &snapshot.demands(), store.clone(), property, returning).await?;
+        let (rows, files_added, returned) = (files.rows, files.adds.len(), files.affected.clone());
         if files_added == 0 {
-            return Ok(Written { rows, version: snapshot.version(), files_added });
+            return Ok((Written { rows, version: snapshot.version(), files_added }, returned));
         }
-        let paths: Vec<String> = files.adds.iter().map(|add| add.path.clone()).collect();
-        match commit::append(snapshot.log_store().clone(), snapshot.state(), files).await {
-            Ok(version) => Ok(Written { rows, version, files_added }),
+        let written = paths(&files);
+        let metrics = json!({"numFiles": files_added, "numOutputRows": rows});
+        let actions = files.adds.into_iter().map(Action::Add).collect();
+        let reads = if reads_table { Reads::Table } else { Reads::Nothing };
+        let entry = Entry { actions, operation: Operation::Append.of_log(snapshot), metrics, reads };
+        match commit::commit(snapshot, entry).await {
+            Ok(version) => Ok((Written { rows, version, files_added }, returned)),
             Err(error) => {
                 if matches!(error, Error::Conflict { .. }) {
-                    discard(&store, paths).await;
+                    discard(&store, written).await;
                 }
                 Err(error)
             }
@@ -165,8 +197,8 @@ impl Lake {
         let mut claim = self.claim(location)?;
         let log_store = claim.prepare().await?;
         let property = |key: &str| definition.spec.properties.get(key).map(String::as_str);
-        let files = match write_plan(plan, session, &definition.demands(), log_store.object_store(None), property).await
-        {
+        let store = log_store.object_store(None);
+        let files = match write_new(plan, session, &definition.demands(), store, property, false).await {
             Ok(files) => files,
             Err(error) => {
                 claim.give_up().await;
@@ -284,33 +316,5 @@ impl Drop for Claim {
 async fn clear(root: &Url) {
     if let Err(error) = location::clear_unfinished(root).await {
         tracing::warn!(location = %root, %error, "could not clear away an unfinished table");
-    }
-}
-
-async fn write_plan<'a>(
-    plan: LogicalPlan,
-    session: &SessionState,
-    demands: &Demands<'_>,
-    store: ObjectStoreRef,
-    property: impl Fn(&str) -> Option<&'a str>,
-) -> Result<Files> {
-    let plan = session.create_physical_plan(&plan).await?;
-    let rules = Rules::compile(demands, &plan.schema(), session)?;
-    let config = layout::writer_config(rules.written_schema(), demands, property)?;
-    let partitioned = !demands.partition_columns.is_empty();
-    writer::write(plan, session, Arc::new(rules), store, config, partitioned, Limits::default()).await
-}
-
-/// Deletes files that no commit will name. What can't be deleted is an orphan, and harmless.
-async fn discard(store: &ObjectStoreRef, paths: Vec<String>) {
-    for path in paths {
-        match deltalake::Path::from_url_path(&path) {
-            Ok(path) => {
-                if let Err(error) = store.delete(&path).await {
-                    tracing::warn!(%path, %error, "could not delete an orphan file");
-                }
-            }
-            Err(error) => tracing::warn!(%path, %error, "could not delete an orphan file"),
-        }
     }
 }

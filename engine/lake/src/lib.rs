@@ -34,17 +34,23 @@ mod layout;
 mod physical;
 /// Rows into files.
 mod writer;
+/// Rows put by for later in a statement.
+mod kept;
+/// Rows changed: updated, deleted, merged.
+mod change;
 /// Files into a version.
 mod commit;
 
 /// Errors, worded like PostgreSQL's.
 mod error;
 
+pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, Operation};
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
 pub use external::Format;
 pub use history::{At, Commit};
-pub use lake::{Lake, Written};
+pub use kept::{Keeper, Kept};
+pub use lake::{Insertion, Lake, Written};
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use types::{storable, storable_schema};

@@ -18,6 +18,7 @@ use crate::expressions::compile;
 use crate::nulls::{first_broken, has_promise};
 use crate::physical::{file_schema, rename};
 use crate::types::relaxed;
+use crate::writer::{Counts, Intake, Taken};
 
 mod cast;
 
@@ -49,6 +50,8 @@ pub(crate) struct Rules {
     checks: Vec<Condition>,
     /// String columns that the table is partitioned by.
     partition_texts: Vec<usize>,
+    /// Whether rows are wanted back.
+    affected: bool,
 }
 
 struct Computed {
@@ -106,7 +109,12 @@ impl Rules {
             |field: &Field| *field.data_type() == DataType::Utf8 && demands.partition_columns.contains(field.name());
         let texts = schema.fields().iter().enumerate().filter(|(_, field)| is_partition_text(field));
         let partition_texts = texts.map(|(index, _)| index).collect();
-        Ok(Rules { schema, unchecked, written, sources, generated, checks, partition_texts })
+        Ok(Rules { schema, unchecked, written, sources, generated, checks, partition_texts, affected: false })
+    }
+
+    /// The same, giving rows back as they are stored, where `affected`.
+    pub fn with_affected(self, affected: bool) -> Rules {
+        Rules { affected, ..self }
     }
 
     /// A table's promises must be of its rows alone: what a function like `random()` says is none.
@@ -127,8 +135,13 @@ impl Rules {
         &self.written
     }
 
-    /// The rows of `input` as the table stores them, or the first demand that one of them breaks.
-    pub fn apply(&self, input: &RecordBatch) -> Result<RecordBatch> {
+    /// The schema of what [`Rules::rows`] returns: the table's names and types, every field nullable.
+    pub fn unchecked_schema(&self) -> &SchemaRef {
+        &self.unchecked
+    }
+
+    /// The rows of `input` as the table has them, or the first demand that one of them breaks.
+    pub fn rows(&self, input: &RecordBatch) -> Result<RecordBatch> {
         let rows = self.compute(self.convert(input)?)?;
         for (field, column) in self.schema.fields().iter().zip(rows.columns()) {
             if has_promise(field)
@@ -146,6 +159,11 @@ impl Rules {
                 return Err(Error::CheckViolation { constraint, expression, row: show(&rows, row) });
             }
         }
+        Ok(rows)
+    }
+
+    /// Rows of the table under the names that its files use.
+    pub fn written(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let fields = self.written.fields().iter().zip(rows.columns());
         let columns = fields.map(|(field, column)| rename(column, field.data_type())).collect::<Result<_, _>>();
         let columns = columns.map_err(|error| Error::Internal { message: format!("renaming columns: {error}") })?;
@@ -192,6 +210,16 @@ impl Rules {
             });
         }
         Ok(())
+    }
+}
+
+impl Intake for Rules {
+    fn take(&self, batch: &RecordBatch) -> Result<Taken> {
+        let counts = Counts { inserted: batch.num_rows() as u64, ..Counts::default() };
+        let rows = self.rows(batch)?;
+        let data = vec![self.written(&rows)?];
+        let affected = if self.affected { vec![rows] } else { Vec::new() };
+        Ok(Taken { data, affected, counts, ..Taken::default() })
     }
 }
 

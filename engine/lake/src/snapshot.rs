@@ -128,6 +128,19 @@ impl Snapshot {
         &self.inner.properties
     }
 
+    /// Whether rows can only be added.
+    pub fn is_append_only(&self) -> bool {
+        self.inner.state.table_properties().append_only()
+    }
+
+    /// Whether changes of rows are kept for the change data feed.
+    pub fn keeps_changes(&self) -> bool {
+        let features = self.inner.state.protocol().writer_features();
+        let can =
+            features.is_none_or(|features| features.iter().any(|feature| feature.to_string() == "changeDataFeed"));
+        can && self.inner.state.table_properties().enable_change_data_feed()
+    }
+
     pub fn comment(&self) -> Option<&str> {
         self.inner.state.metadata().description()
     }

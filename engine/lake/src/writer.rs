@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
@@ -18,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Result};
+use crate::kept::{Keeper, Kept};
 use crate::layout::ROW_GROUP_BYTES_MAX;
-use crate::rules::Rules;
 
 const WRITERS_MAX: usize = 16;
 const QUEUED_BATCHES_MAX: usize = 2;
@@ -42,74 +43,178 @@ impl Default for Limits {
 /// Files that lie in the table's folder and wait for a commit to name them.
 pub(crate) struct Files {
     pub adds: Vec<Add>,
+    /// Files of the change data feed, their paths from where they lie.
+    pub changes: Vec<Add>,
+    /// The rows in `adds`.
     pub rows: u64,
+    pub counts: Counts,
+    pub affected: Option<Kept>,
 }
 
-/// Runs `plan` and writes its rows, in the table's order where the plan has a single partition.
+impl Files {
+    pub fn none() -> Files {
+        Files { adds: Vec::new(), changes: Vec::new(), rows: 0, counts: Counts::default(), affected: None }
+    }
+}
+
+/// What becomes of the rows of a plan on their way into files.
+pub(crate) trait Intake: Send + Sync {
+    fn take(&self, batch: &RecordBatch) -> Result<Taken>;
+}
+
+/// A batch that was taken in: what goes where.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub data: Vec<RecordBatch>,
+    pub changes: Vec<RecordBatch>,
+    pub affected: Vec<RecordBatch>,
+    pub counts: Counts,
+}
+
+/// How many rows were changed in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+    }
+}
+
+/// Where files go.
+pub(crate) struct Output {
+    pub store: ObjectStoreRef,
+    pub config: WriterConfig,
+    pub partitioned: bool,
+}
+
+/// Runs `plan` and writes its rows, in the table's order where the plan has a single partition. Changed rows go to
+/// `changes` where there is such an output; affected ones are put by where `affected` is their schema.
 ///
 /// # Errors
-/// The plan's own error as it was raised; the first demand of `rules` that a row breaks; errors of the store.
+/// The plan's own error as it was raised; the first demand of the rules that a row breaks; errors of the store.
 pub(crate) async fn write(
     plan: Arc<dyn ExecutionPlan>,
     session: &SessionState,
-    rules: Arc<Rules>,
-    store: ObjectStoreRef,
-    config: WriterConfig,
-    partitioned: bool,
+    intake: Arc<dyn Intake>,
+    data: Output,
+    changes: Option<Output>,
+    affected: Option<SchemaRef>,
     limits: Limits,
 ) -> Result<Files> {
     let context = session.task_ctx();
-    let reservation = MemoryConsumer::new("delta write").register(context.memory_pool());
-    let streams = execute_stream_partitioned(plan, context)?;
-    // Writers of a partitioned table would each open a file for every partition value.
-    let writers_max = if partitioned { 1 } else { session.config().target_partitions().clamp(1, WRITERS_MAX) };
-    let mut pool =
-        Writers { store, config, partitioned, limits, writers_max, reservation, open: Vec::new(), bytes: 0, turn: 0 };
-    let (sender, mut checked) = mpsc::channel(QUEUED_BATCHES_MAX);
+    let pool = |output: Output| {
+        // Writers of a partitioned table would each open a file for every partition value.
+        let partitions = session.config().target_partitions();
+        let writers_max = if output.partitioned { 1 } else { partitions.clamp(1, WRITERS_MAX) };
+        let reservation = MemoryConsumer::new("delta write").register(context.memory_pool());
+        Writers { output, limits, writers_max, reservation, open: Vec::new(), bytes: 0, turn: 0 }
+    };
+    let mut outlets = Outlets {
+        data: pool(data),
+        changes: changes.map(pool),
+        affected: affected.map(|schema| Keeper::new(schema, context.runtime_env())),
+        rows: 0,
+        counts: Counts::default(),
+    };
+    let streams = execute_stream_partitioned(plan, context.clone())?;
+    let (sender, mut taken) = mpsc::channel(QUEUED_BATCHES_MAX);
     let mut readers = JoinSet::new();
     for stream in streams {
-        readers.spawn(read(stream, rules.clone(), sender.clone()));
+        readers.spawn(read(stream, intake.clone(), sender.clone()));
     }
     drop(sender);
-    match drive(&mut readers, &mut checked, &mut pool).await {
-        Ok(rows) => Ok(Files { adds: pool.finish().await?, rows }),
+    match drive(&mut readers, &mut taken, &mut outlets).await {
+        Ok(()) => outlets.finish().await,
         Err(error) => {
             readers.abort_all();
-            Err(pool.abandon().await.unwrap_or(error))
+            Err(outlets.abandon().await.unwrap_or(error))
         }
     }
 }
 
-/// Moves rows from the readers to the writers until there are no more; their number.
+/// Moves rows from the readers to the outlets until there are no more.
 async fn drive(
     readers: &mut JoinSet<()>,
-    checked: &mut mpsc::Receiver<Result<RecordBatch>>,
-    writers: &mut Writers,
-) -> Result<u64> {
-    let mut rows = 0u64;
-    while let Some(batch) = checked.recv().await {
-        let batch = batch?;
-        rows = rows.saturating_add(batch.num_rows() as u64);
-        writers.take(batch).await?;
+    taken: &mut mpsc::Receiver<Result<Taken>>,
+    outlets: &mut Outlets,
+) -> Result<()> {
+    while let Some(taken) = taken.recv().await {
+        outlets.take(taken?).await?;
     }
     // The queue also closes when a reader panics, and then the rows are not all there.
     while let Some(ended) = readers.join_next().await {
         ended?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// One partition of the plan: its rows, checked, into the queue. Its error is the last thing it sends.
-async fn read(mut stream: SendableRecordBatchStream, rules: Arc<Rules>, queue: mpsc::Sender<Result<RecordBatch>>) {
+async fn read(mut stream: SendableRecordBatchStream, intake: Arc<dyn Intake>, queue: mpsc::Sender<Result<Taken>>) {
     while let Some(batch) = stream.next().await {
-        let checked = match batch {
+        let taken = match batch {
             Ok(batch) if batch.num_rows() == 0 => continue,
-            Ok(batch) => rules.apply(&batch),
+            Ok(batch) => intake.take(&batch),
             Err(error) => Err(error.into()),
         };
-        let failed = checked.is_err();
-        if queue.send(checked).await.is_err() || failed {
+        let failed = taken.is_err();
+        if queue.send(taken).await.is_err() || failed {
             return;
+        }
+    }
+}
+
+/// The writers of a statement.
+struct Outlets {
+    data: Writers,
+    changes: Option<Writers>,
+    affected: Option<Keeper>,
+    rows: u64,
+    counts: Counts,
+}
+
+impl Outlets {
+    async fn take(&mut self, taken: Taken) -> Result<()> {
+        self.counts.add(taken.counts);
+        for batch in taken.data {
+            self.rows = self.rows.saturating_add(batch.num_rows() as u64);
+            self.data.take(batch).await?;
+        }
+        if let Some(writers) = &mut self.changes {
+            for batch in taken.changes {
+                writers.take(batch).await?;
+            }
+        }
+        if let Some(keeper) = &mut self.affected {
+            for batch in taken.affected {
+                keeper.put(batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<Files> {
+        let adds = self.data.finish().await;
+        let changes = match self.changes {
+            Some(writers) => writers.finish().await,
+            None => Ok(Vec::new()),
+        };
+        let affected = self.affected.map(Keeper::finish).transpose()?;
+        Ok(Files { adds: adds?, changes: changes?, rows: self.rows, counts: self.counts, affected })
+    }
+
+    /// The error of a writer that failed by itself.
+    async fn abandon(self) -> Option<Error> {
+        let failure = self.data.abandon().await;
+        match self.changes {
+            Some(writers) => failure.or(writers.abandon().await),
+            None => failure,
         }
     }
 }
@@ -125,9 +230,7 @@ struct Writer {
 }
 
 struct Writers {
-    store: ObjectStoreRef,
-    config: WriterConfig,
-    partitioned: bool,
+    output: Output,
     limits: Limits,
     writers_max: usize,
     reservation: MemoryReservation,
@@ -145,8 +248,11 @@ impl Writers {
         if self.open.len() < self.writers_max.min(1 + self.bytes / self.limits.bytes_per_writer.max(1)) {
             self.open.push(self.start());
         }
-        let held_max =
-            if self.partitioned { self.limits.partitioned_bytes_max } else { self.open.len() * ROW_GROUP_BYTES_MAX };
+        let held_max = if self.output.partitioned {
+            self.limits.partitioned_bytes_max
+        } else {
+            self.open.len() * ROW_GROUP_BYTES_MAX
+        };
         self.reservation.try_resize(self.bytes.min(held_max))?;
         let mut message = Message::Rows(batch);
         let count = self.open.len();
@@ -165,8 +271,9 @@ impl Writers {
 
     fn start(&self) -> Writer {
         let (queue, rows) = mpsc::channel(QUEUED_BATCHES_MAX);
-        let held_bytes_max = if self.partitioned { self.limits.partitioned_bytes_max } else { usize::MAX };
-        let task = tokio::spawn(write_rows(self.store.clone(), self.config.clone(), held_bytes_max, rows));
+        let held_bytes_max = if self.output.partitioned { self.limits.partitioned_bytes_max } else { usize::MAX };
+        let task =
+            tokio::spawn(write_rows(self.output.store.clone(), self.output.config.clone(), held_bytes_max, rows));
         Writer { queue, task }
     }
 

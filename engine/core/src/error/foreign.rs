@@ -36,6 +36,7 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::NotNullViolation { .. } => Kind::NotNullViolation,
         LakeError::CheckViolation { .. } | LakeError::GeneratedViolation { .. } => Kind::CheckViolation,
         LakeError::UnsupportedType { .. } | LakeError::UnsupportedFeature { .. } => Kind::FeatureNotSupported,
+        LakeError::AppendOnly => Kind::ReadOnlyTransaction,
         LakeError::Conflict { .. } => Kind::SerializationFailure,
         LakeError::CastFailed { .. } => Kind::NumericValueOutOfRange,
         LakeError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Kind::DiskFull,

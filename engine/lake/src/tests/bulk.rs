@@ -3,7 +3,7 @@
 use super::*;
 use crate::definition::Definition;
 use crate::rules::Rules;
-use crate::writer::{Files, Limits, write};
+use crate::writer::{Files, Limits, Output, write};
 use crate::{Error, commit, layout, location};
 
 /// Creates a table from a query with limits of its own; the files' sizes in rows.
@@ -18,7 +18,8 @@ async fn create_within(place: &Place, query: &str, partition_column: Option<&str
     let root = place.url("t");
     let log_store = location::vacant(&root).await.unwrap();
     let store = log_store.object_store(None);
-    let files: Files = write(plan, &session, rules, store, config, partition_column.is_some(), limits).await.unwrap();
+    let output = Output { store, config, partitioned: partition_column.is_some() };
+    let files: Files = write(plan, &session, rules, output, None, None, limits).await.unwrap();
     let rows = |stats: &str| {
         let stats: serde_json::Value = serde_json::from_str(stats).unwrap();
         stats["numRecords"].as_i64().unwrap()
