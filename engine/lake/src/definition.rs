@@ -8,28 +8,18 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Metadata, MetadataExt, Protocol, StructType, new_metadata};
 use serde_json::json;
 
+use crate::alter::holds_timestamp_without_zone;
 use crate::error::{Error, Result};
+use crate::properties;
 use crate::rules::Demands;
 use crate::types::{relaxed, storable_schema};
 
 /// Where Delta keeps a column's generation expression: in the field's metadata.
 const GENERATION_EXPRESSION: &str = "delta.generationExpression";
+/// Where Delta keeps what is said about a column: in the field's metadata.
+pub(crate) const COMMENT: &str = "comment";
 /// Where Delta keeps CHECK constraints: in the table's properties, under this prefix and the constraint's name.
-const CONSTRAINT_PREFIX: &str = "delta.constraints.";
-
-/// The properties of the format that this engine honours. Others change what a writer must do, and are refused.
-const PROPERTIES: [&str; 10] = [
-    "delta.appendOnly",
-    "delta.checkpointInterval",
-    "delta.dataSkippingNumIndexedCols",
-    "delta.dataSkippingStatsColumns",
-    "delta.deletedFileRetentionDuration",
-    "delta.enableChangeDataFeed",
-    "delta.enableExpiredLogCleanup",
-    "delta.isolationLevel",
-    "delta.logRetentionDuration",
-    "delta.targetFileSize",
-];
+pub(crate) const CONSTRAINT_PREFIX: &str = "delta.constraints.";
 
 /// A table to be created. NOT NULL is the nullability of the schema's fields, at any depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +30,8 @@ pub struct TableSpec {
     pub generated: Vec<Generated>,
     pub properties: BTreeMap<String, String>,
     pub comment: Option<String>,
+    /// By column.
+    pub column_comments: BTreeMap<String, String>,
 }
 
 impl TableSpec {
@@ -66,6 +58,7 @@ impl TableSpec {
             generated: Vec::new(),
             properties: BTreeMap::new(),
             comment: None,
+            column_comments: BTreeMap::new(),
         }
     }
 }
@@ -98,8 +91,8 @@ impl Definition {
         check_columns(&schema)?;
         check_partitioning(&schema, &spec.partition_columns)?;
         check_constraints(&schema, spec)?;
-        check_properties(&spec.properties)?;
-        let kernel_schema = kernel_schema(&schema, &spec.generated)?;
+        properties::check(&spec.properties)?;
+        let kernel_schema = kernel_schema(&schema, &spec.generated, &spec.column_comments)?;
         let mut configuration: HashMap<String, String> =
             spec.properties.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         for check in &spec.checks {
@@ -187,20 +180,12 @@ fn check_constraints(schema: &Schema, spec: &TableSpec) -> Result<()> {
     Ok(())
 }
 
-fn check_properties(properties: &BTreeMap<String, String>) -> Result<()> {
-    for key in properties.keys() {
-        if key.starts_with("delta.") && !PROPERTIES.contains(&key.as_str()) {
-            return Err(Error::UnsupportedFeature { name: format!("table property {key}") });
-        }
-    }
-    Ok(())
-}
-
-fn kernel_schema(schema: &Schema, generated: &[Generated]) -> Result<StructType> {
+fn kernel_schema(schema: &Schema, generated: &[Generated], comments: &BTreeMap<String, String>) -> Result<StructType> {
     let fields = schema.fields().iter().map(|field| {
         let expression = generated.iter().find(|generated| generated.column == *field.name());
         let metadata = expression.map(|generated| (GENERATION_EXPRESSION.to_owned(), generated.expression_sql.clone()));
-        field.as_ref().clone().with_metadata(metadata.into_iter().collect())
+        let comment = comments.get(field.name()).map(|comment| (COMMENT.to_owned(), comment.clone()));
+        field.as_ref().clone().with_metadata(metadata.into_iter().chain(comment).collect())
     });
     let schema = Schema::new(fields.collect::<Vec<Field>>());
     (&schema).try_into_kernel().map_err(|error| invalid(error.to_string()))
@@ -231,13 +216,4 @@ fn protocol(schema: &Schema, spec: &TableSpec) -> Result<Protocol> {
         json!({"minReaderVersion": 1, "minWriterVersion": 2})
     };
     serde_json::from_value(value).map_err(|error| Error::Internal { message: format!("invalid protocol: {error}") })
-}
-
-fn holds_timestamp_without_zone(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Timestamp(_, None) => true,
-        DataType::List(field) | DataType::Map(field, _) => holds_timestamp_without_zone(field.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| holds_timestamp_without_zone(field.data_type())),
-        _ => false,
-    }
 }

@@ -22,6 +22,14 @@ pub enum Error {
     /// The definition of a table contradicts itself or the format.
     #[error("{message}")]
     InvalidDefinition { message: String },
+    #[error("column \"{column}\" does not exist")]
+    UndefinedColumn { column: String },
+    #[error("column \"{column}\" already exists")]
+    DuplicateColumn { column: String },
+    #[error("constraint \"{constraint}\" does not exist")]
+    UndefinedConstraint { constraint: String },
+    #[error("constraint \"{constraint}\" already exists")]
+    DuplicateConstraint { constraint: String },
     /// `column` is a dotted path when the constraint is on a nested field; `row` the first failing row, shortened.
     #[error("null value in column \"{column}\" violates not-null constraint")]
     NotNullViolation { column: String, row: String },

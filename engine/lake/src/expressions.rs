@@ -7,7 +7,7 @@ use arrow::datatypes::Schema;
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, visit_expressions, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use deltalake::delta_datafusion::expr::parse_predicate_expression;
@@ -28,6 +28,21 @@ pub(crate) fn compile(sql: &str, schema: &Schema, session: &SessionState) -> Res
     let expression =
         parse_predicate_expression(&rows, resolved, session).map_err(|error| unsupported(error.to_string()))?;
     session.create_physical_expr(expression, &rows).map_err(|error| unsupported(error.to_string()))
+}
+
+/// Whether `sql` may refer to `column`; what can't be parsed may.
+pub(crate) fn mentions(sql: &str, column: &str) -> bool {
+    let dialect = GenericDialect {};
+    let Ok(expression) = Parser::new(&dialect).try_with_sql(sql).and_then(|mut parser| parser.parse_expr()) else {
+        return true;
+    };
+    let named = |ident: &Ident| ident.value.to_lowercase() == column.to_lowercase();
+    let found = visit_expressions(&expression, |expression| match expression {
+        Expr::Identifier(ident) if named(ident) => ControlFlow::Break(()),
+        Expr::CompoundIdentifier(parts) if parts.iter().any(named) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// Writes every column of `sql` as the schema spells it, quoted.

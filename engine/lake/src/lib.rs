@@ -11,6 +11,10 @@ mod lake;
 mod definition;
 /// Which Arrow types a table stores, and what the others become.
 mod types;
+/// The format's table properties.
+mod properties;
+/// Changes of what a table is.
+mod alter;
 /// Where a table lies, and how its folder is emptied.
 mod location;
 /// A table as one version of its log has it.
@@ -45,6 +49,7 @@ mod commit;
 mod error;
 
 pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, Operation};
+pub use alter::{Alteration, Altered};
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
 pub use external::Format;

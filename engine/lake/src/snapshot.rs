@@ -14,7 +14,7 @@ use deltalake::table::config::TablePropertiesExt;
 use deltalake::{DeltaTable, DeltaTableError};
 use url::Url;
 
-use crate::definition::{Check, Generated};
+use crate::definition::{COMMENT, Check, Generated};
 use crate::error::{Error, Result};
 use crate::rules::Demands;
 use crate::scan::{FileInfo, FileList, RowScan, Scanned, ScannedRows};
@@ -143,6 +143,21 @@ impl Snapshot {
 
     pub fn comment(&self) -> Option<&str> {
         self.inner.state.metadata().description()
+    }
+
+    /// What is said about columns, by their names.
+    pub fn column_comments(&self) -> BTreeMap<String, String> {
+        let schema = self.inner.state.schema();
+        let comment = |field: &deltalake::kernel::StructField| match field.metadata().get(COMMENT) {
+            Some(deltalake::kernel::MetadataValue::String(text)) => Some((field.name().clone(), text.clone())),
+            _ => None,
+        };
+        schema.fields().filter_map(comment).collect()
+    }
+
+    /// Whether the files call columns by other names than the schema.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.inner.mapped.is_some()
     }
 
     /// The table's folder; its path ends with a slash.

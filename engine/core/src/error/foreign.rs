@@ -29,6 +29,10 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
             }
             Kind::CheckViolation
         }
+        LakeError::UndefinedColumn { .. } => Kind::UndefinedColumn,
+        LakeError::DuplicateColumn { .. } => Kind::DuplicateColumn,
+        LakeError::UndefinedConstraint { .. } => Kind::UndefinedObject,
+        LakeError::DuplicateConstraint { .. } => Kind::DuplicateObject,
         LakeError::NotATable { .. } => Kind::UndefinedFile,
         LakeError::NoSuchVersion { .. } => Kind::InvalidParameterValue,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,

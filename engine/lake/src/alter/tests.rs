@@ -1,0 +1,1 @@
+//! ALTER on real tables.
