@@ -52,6 +52,7 @@ impl From<Kind> for SqlState {
             Kind::UndefinedObject => "42704",
             Kind::UndefinedParameter => "42P02",
             Kind::UndefinedFile => "58P01",
+            Kind::WrongObjectType => "42809",
             Kind::DuplicateTable => "42P07",
             Kind::DuplicateSchema => "42P06",
             Kind::DuplicateObject => "42710",

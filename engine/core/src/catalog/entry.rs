@@ -1,12 +1,13 @@
 //! What the catalog holds: schemas, tables, models, and the requests that make them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alluvia_inference::{ModelOptions, ModelSpec};
 use alluvia_lake::Format;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The schema every database starts with.
@@ -23,6 +24,14 @@ pub struct SchemaEntry {
     pub oid: u32,
     pub name: String,
     pub tables: BTreeMap<String, TableEntry>,
+    /// No view has the name of a table.
+    pub views: BTreeMap<String, Arc<ViewEntry>>,
+}
+
+impl SchemaEntry {
+    pub(super) fn new(oid: u32, name: String) -> SchemaEntry {
+        SchemaEntry { oid, name, tables: BTreeMap::new(), views: BTreeMap::new() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +95,67 @@ pub fn format_name(format: Format) -> &'static str {
         Format::Parquet => "parquet",
         Format::Csv => "csv",
     }
+}
+
+/// A query with a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewEntry {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// SQL without stars: the view's columns are what they were when it was made.
+    pub query: String,
+    /// Names and types of its columns.
+    pub columns: SchemaRef,
+    pub uses: ViewUses,
+}
+
+/// What a view is made of. Its relations are kept by their OIDs: a view goes on using the table it was made from when that
+/// is renamed, or when another of the name turns up earlier on the search path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewUses {
+    pub relations: Vec<ViewRelation>,
+    /// OIDs of models and attachments.
+    pub others: BTreeSet<u32>,
+}
+
+/// A table or view as a view's query names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewRelation {
+    /// None when the name stands alone.
+    pub schema: Option<String>,
+    pub name: String,
+    pub oid: u32,
+}
+
+impl ViewUses {
+    pub fn contains(&self, oid: u32) -> bool {
+        self.others.contains(&oid) || self.relations.iter().any(|relation| relation.oid == oid)
+    }
+
+    pub fn oids(&self) -> impl Iterator<Item = u32> {
+        self.others.iter().copied().chain(self.relations.iter().map(|relation| relation.oid))
+    }
+}
+
+/// A view to be registered.
+#[derive(Clone, Debug)]
+pub struct NewView {
+    pub schema: String,
+    pub name: String,
+    pub query: String,
+    pub columns: SchemaRef,
+    pub uses: ViewUses,
+    pub or_replace: bool,
+}
+
+/// Another lake, read only, under a name of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    pub oid: u32,
+    pub name: String,
+    /// A data directory, or a folder of Delta tables.
+    pub location: Url,
 }
 
 /// A table to be registered.

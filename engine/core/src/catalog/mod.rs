@@ -22,11 +22,13 @@ mod provider;
 /// `information_schema`, whatever tables can be opened.
 mod information_schema;
 
+pub use changes::Dropped;
+pub use entry::{Attachment, NewView, ViewEntry, ViewRelation, ViewUses};
 pub use entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, format_name};
 pub use entry::{ModelEntry, NewModel, NewTable, Registered, SchemaEntry, TableEntry, TableKind};
 pub(crate) use folders::STAGING_PREFIX;
 pub use provider::LakeCatalog;
-pub use snapshot::CatalogSnapshot;
+pub use snapshot::{CatalogSnapshot, Relation};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,10 @@ use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
-use changes::{Change, CreateSchema, Draft, DropModel, DropSchema, DropTable, PutModel, PutTable};
+use changes::{
+    Attach, Change, CreateSchema, Detach, Draft, DropModel, DropRelations, DropSchemas, PutModel, PutTable, PutView,
+    RenameRelation, RenameSchema, SetComment,
+};
 use lock::DataDirLock;
 
 /// The one writer of a data directory's catalog.
@@ -83,12 +88,22 @@ impl Catalog {
         self.change(CreateSchema { name: name.to_owned() }).await
     }
 
-    /// Drops a schema and answers with the tables that went with it; the caller hands each to [`Catalog::discard`].
+    /// Drops schemas, all or none, and answers with what went with them.
     ///
-    /// Errors: [`crate::Kind::UndefinedSchema`]; [`crate::Kind::DependentObjectsExist`] if it holds tables and
-    /// `cascade` is false.
+    /// Errors: [`crate::Kind::UndefinedSchema`]; [`crate::Kind::DependentObjectsExist`] if one holds tables or views,
+    /// or another's view uses what it holds, and `cascade` is false.
+    pub async fn drop_schemas(&self, names: &[String], cascade: bool) -> Result<Dropped> {
+        self.change(DropSchemas { names: names.to_vec(), cascade }).await
+    }
+
+    /// As [`Catalog::drop_schemas`] for one; the caller hands each table to [`Catalog::discard`].
     pub async fn drop_schema(&self, name: &str, cascade: bool) -> Result<Vec<TableEntry>> {
-        self.change(DropSchema { name: name.to_owned(), cascade }).await
+        Ok(self.drop_schemas(&[name.to_owned()], cascade).await?.tables)
+    }
+
+    /// Errors: [`crate::Kind::UndefinedSchema`], [`crate::Kind::DuplicateSchema`].
+    pub async fn rename_schema(&self, name: &str, to: &str) -> Result<()> {
+        self.change(RenameSchema { name: name.to_owned(), to: to.to_owned() }).await
     }
 
     /// Makes a table visible under its name.
@@ -105,9 +120,54 @@ impl Catalog {
 
     /// Takes a table out of the catalog; the caller hands the entry to [`Catalog::discard`].
     ///
-    /// Errors: [`crate::Kind::UndefinedTable`].
+    /// Errors: [`crate::Kind::UndefinedTable`]; [`crate::Kind::DependentObjectsExist`].
     pub async fn drop_table(&self, schema: &str, name: &str) -> Result<TableEntry> {
-        self.change(DropTable { schema: schema.to_owned(), name: name.to_owned() }).await
+        let dropped = self.drop_relations("table", &[(schema.to_owned(), name.to_owned())], false).await?;
+        dropped.tables.into_iter().next().ok_or_else(|| Error::internal("a dropped table is missing"))
+    }
+
+    /// Takes tables (`kind` "table") or views ("view") by schema and name, all or none; with `cascade` also the views
+    /// that use them.
+    ///
+    /// Errors: [`crate::Kind::UndefinedTable`]; [`crate::Kind::WrongObjectType`];
+    /// [`crate::Kind::DependentObjectsExist`] if views use them and `cascade` is false.
+    pub async fn drop_relations(
+        &self,
+        kind: &'static str,
+        names: &[(String, String)],
+        cascade: bool,
+    ) -> Result<Dropped> {
+        self.change(DropRelations { kind, names: names.to_vec(), cascade }).await
+    }
+
+    /// Gives a table or view another name, or puts it in another schema. What uses it goes on doing so.
+    ///
+    /// Errors: [`crate::Kind::UndefinedTable`], [`crate::Kind::DuplicateTable`], [`crate::Kind::UndefinedSchema`].
+    pub async fn rename_relation(&self, from: (&str, &str), to: (&str, &str)) -> Result<()> {
+        let owned = |(schema, name): (&str, &str)| (schema.to_owned(), name.to_owned());
+        self.change(RenameRelation { from: owned(from), to: owned(to) }).await
+    }
+
+    /// Errors: [`crate::Kind::DuplicateTable`] unless `or_replace`; [`crate::Kind::InvalidTableDefinition`] if columns
+    /// of the view that is replaced are lost or changed.
+    pub async fn put_view(&self, view: NewView) -> Result<Arc<ViewEntry>> {
+        self.change(PutView { view }).await
+    }
+
+    /// Says something about what has this OID, or about a column of it; `None` takes it back.
+    pub async fn set_comment(&self, oid: u32, column: &str, comment: Option<&str>) -> Result<()> {
+        let comment = comment.map(str::to_owned);
+        self.change(SetComment { oid, column: column.to_owned(), comment }).await
+    }
+
+    /// Errors: [`crate::Kind::DuplicateObject`].
+    pub async fn attach(&self, name: &str, location: &url::Url) -> Result<()> {
+        self.change(Attach { name: name.to_owned(), location: location.clone() }).await
+    }
+
+    /// Errors: [`crate::Kind::UndefinedObject`]; [`crate::Kind::DependentObjectsExist`] if a view uses it.
+    pub async fn detach(&self, name: &str) -> Result<()> {
+        self.change(Detach { name: name.to_owned() }).await
     }
 
     /// Errors: [`crate::Kind::DuplicateObject`] unless `replace`. A replaced model keeps its OID.

@@ -1,6 +1,5 @@
 //! The catalog's rows in SQLite: opening the file, reading everything at the start, and errors as the engine's own.
 
-use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 use url::Url;
 
-use super::entry::{ModelEntry, SchemaEntry, TableEntry, TableKind};
+use super::entry::{Attachment, ModelEntry, SchemaEntry, TableEntry, TableKind, ViewEntry};
 use super::snapshot::CatalogSnapshot;
 use super::{folders, migrations};
 use crate::error::{Error, Kind, Result};
@@ -82,14 +81,19 @@ pub(super) async fn load(connection: &mut SqliteConnection, data_dir: &Path) -> 
     let schemas: Vec<(i64, String)> =
         sqlx::query_as("SELECT oid, name FROM schemas").fetch_all(&mut *connection).await.map_err(error)?;
     for (oid, name) in schemas {
-        let entry = SchemaEntry { oid: parse_oid(oid)?, name: name.clone(), tables: BTreeMap::new() };
-        snapshot.schemas.insert(name, entry);
+        snapshot.schemas.insert(name.clone(), SchemaEntry::new(parse_oid(oid)?, name));
     }
     for table in load_tables(connection, data_dir).await? {
         if let Some(schema) = snapshot.schemas.get_mut(&table.schema) {
             schema.tables.insert(table.name.clone(), table);
         }
     }
+    for view in load_views(connection).await? {
+        if let Some(schema) = snapshot.schemas.get_mut(&view.schema) {
+            schema.views.insert(view.name.clone(), Arc::new(view));
+        }
+    }
+    load_names(connection, &mut snapshot).await?;
     for model in load_models(connection).await? {
         snapshot.models.insert(model.name.clone(), Arc::new(model));
     }
@@ -121,6 +125,41 @@ fn table_entry(row: TableRow, data_dir: &Path) -> Result<TableEntry> {
     };
     let columns = columns.map(|columns| from_json::<Schema>(&columns)).transpose()?.map(Arc::new);
     Ok(TableEntry { oid: parse_oid(oid)?, schema, name, kind, location, options: from_json(&options)?, columns })
+}
+
+type ViewRow = (i64, String, String, String, String, String);
+
+async fn load_views(connection: &mut SqliteConnection) -> Result<Vec<ViewEntry>> {
+    let rows: Vec<ViewRow> = sqlx::query_as(
+        "SELECT views.oid, schemas.name, views.name, query, columns, uses
+         FROM views JOIN schemas ON schemas.oid = views.schema_oid",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(error)?;
+    let entry = |(oid, schema, name, query, columns, uses): ViewRow| {
+        let columns = Arc::new(from_json::<Schema>(&columns)?);
+        Ok(ViewEntry { oid: parse_oid(oid)?, schema, name, query, columns, uses: from_json(&uses)? })
+    };
+    rows.into_iter().map(entry).collect()
+}
+
+/// Comments and attachments.
+async fn load_names(connection: &mut SqliteConnection, snapshot: &mut CatalogSnapshot) -> Result<()> {
+    let comments: Vec<(i64, String, String)> = sqlx::query_as(r#"SELECT oid, "column", comment FROM comments"#)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(error)?;
+    for (oid, column, comment) in comments {
+        snapshot.comments.insert((parse_oid(oid)?, column), comment);
+    }
+    let attachments: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT oid, name, location FROM attachments").fetch_all(connection).await.map_err(error)?;
+    for (oid, name, location) in attachments {
+        let location = Url::parse(&location).map_err(|_| damaged(&format!("{name} has no valid location")))?;
+        snapshot.attachments.insert(name.clone(), Attachment { oid: parse_oid(oid)?, name, location });
+    }
+    Ok(())
 }
 
 type ModelRow = (i64, String, String, String, String, String, String, String);

@@ -22,6 +22,7 @@ pub enum Kind {
     UndefinedObject,
     UndefinedParameter,
     UndefinedFile,
+    WrongObjectType,
     DuplicateTable,
     DuplicateSchema,
     DuplicateObject,

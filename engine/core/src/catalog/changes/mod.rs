@@ -1,14 +1,23 @@
 //! The catalog's changes, each a struct that checks, writes rows and alters the snapshot in step.
 
+mod attachments;
+mod comments;
 mod folders;
 mod models;
+mod relations;
 mod schemas;
 mod tables;
+mod views;
 
+pub(super) use attachments::{Attach, Detach};
+pub(super) use comments::SetComment;
 pub(super) use folders::{ForgetFolder, ReserveFolder};
 pub(super) use models::{DropModel, PutModel, check_new_model};
-pub(super) use schemas::{CreateSchema, DropSchema};
-pub(super) use tables::{DropTable, PutTable};
+pub use relations::Dropped;
+pub(super) use relations::{DropRelations, RenameRelation};
+pub(super) use schemas::{CreateSchema, DropSchemas, RenameSchema};
+pub(super) use tables::PutTable;
+pub(super) use views::PutView;
 
 use std::path::Path;
 
@@ -17,6 +26,7 @@ use sqlx::SqliteConnection;
 
 use super::entry::{NAME_BYTES_MAX, RESERVED_SCHEMAS};
 use super::snapshot::CatalogSnapshot;
+use super::store;
 use crate::error::{Error, Kind, Result};
 
 /// One atomic change. An error leaves database and snapshot as they were.
@@ -52,5 +62,14 @@ pub(super) fn check_writable_schema(name: &str) -> Result<()> {
         return Err(Error::new(Kind::InsufficientPrivilege, format!("permission denied for schema {name}"))
             .with_detail(format!("The engine itself fills schema \"{name}\".")));
     }
+    Ok(())
+}
+
+/// Runs one statement of a change.
+pub(super) async fn execute<'q>(
+    draft: &mut Draft<'_>,
+    query: sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+) -> Result<()> {
+    query.execute(&mut *draft.connection).await.map_err(store::error)?;
     Ok(())
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{SecondsFormat, SubsecRound, Utc};
 
+use super::comments::forget_comments;
 use super::folders::{forget, mark_unfinished_path};
+use super::relations::{dependents_exist, used_by};
 use super::{Change, Draft, check_name};
 use crate::catalog::entry::{ModelEntry, NewModel};
 use crate::catalog::{CatalogSnapshot, folders, store};
@@ -76,11 +78,16 @@ impl Change for DropModel {
     type Output = Arc<ModelEntry>;
 
     async fn apply(self, draft: &mut Draft<'_>) -> Result<Arc<ModelEntry>> {
-        let model = draft
-            .snapshot
-            .models
-            .remove(&self.name)
-            .ok_or_else(|| Error::new(Kind::UndefinedObject, format!("model \"{}\" does not exist", self.name)))?;
+        let model = draft.snapshot.models.get(&self.name).cloned();
+        let undefined = || Error::new(Kind::UndefinedObject, format!("model \"{}\" does not exist", self.name));
+        let model = model.ok_or_else(undefined)?;
+        let what = format!("model {}", self.name);
+        let users = used_by(draft.snapshot, &[model.oid], &what);
+        if !users.is_empty() {
+            return Err(dependents_exist(&what, &users).with_hint("Drop them first."));
+        }
+        draft.snapshot.models.remove(&self.name);
+        forget_comments(draft, model.oid).await?;
         sqlx::query("DELETE FROM models WHERE oid = ?")
             .bind(model.oid)
             .execute(&mut *draft.connection)

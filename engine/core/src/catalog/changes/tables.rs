@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::folders::{forget, mark_unfinished};
+use super::relations::wrong_type;
 use super::schemas::undefined_schema;
 use super::{Change, Draft, check_name, check_writable_schema};
 use crate::catalog::entry::{NewTable, Registered, TableEntry, TableKind, format_name};
@@ -23,6 +24,12 @@ impl Change for PutTable {
         check_name("table", &name)?;
         let holder = draft.snapshot.schemas.get(&schema).ok_or_else(|| undefined_schema(&schema))?;
         let schema_oid = holder.oid;
+        if holder.views.contains_key(&name) {
+            return Err(match or_replace {
+                true => wrong_type(&name, "table"),
+                false => Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")),
+            });
+        }
         let replaced = holder.tables.get(&name).cloned();
         if replaced.is_some() && !or_replace {
             return Err(Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")));
@@ -70,30 +77,4 @@ async fn write_row(draft: &mut Draft<'_>, table: &TableEntry, schema_oid: u32) -
     .await
     .map_err(store::error)?;
     Ok(())
-}
-
-pub(in crate::catalog) struct DropTable {
-    pub schema: String,
-    pub name: String,
-}
-
-#[async_trait]
-impl Change for DropTable {
-    type Output = TableEntry;
-
-    async fn apply(self, draft: &mut Draft<'_>) -> Result<TableEntry> {
-        check_writable_schema(&self.schema)?;
-        let schema = draft.snapshot.schemas.get_mut(&self.schema).ok_or_else(|| undefined_schema(&self.schema))?;
-        let table = schema
-            .tables
-            .remove(&self.name)
-            .ok_or_else(|| Error::new(Kind::UndefinedTable, format!("table \"{}\" does not exist", self.name)))?;
-        sqlx::query("DELETE FROM tables WHERE oid = ?")
-            .bind(table.oid)
-            .execute(&mut *draft.connection)
-            .await
-            .map_err(store::error)?;
-        mark_unfinished(draft, &table).await?;
-        Ok(table)
-    }
 }
