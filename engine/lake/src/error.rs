@@ -17,6 +17,9 @@ pub enum Error {
     /// A version or a time that the log doesn't reach.
     #[error("{message}")]
     NoSuchVersion { message: String, detail: String },
+    /// `files` are the first few of `count`.
+    #[error("cannot restore version {version}: {count} of its files are gone")]
+    FilesMissing { version: u64, count: usize, files: String },
     #[error("location \"{location}\" is in use")]
     LocationInUse { location: String },
     /// The definition of a table contradicts itself or the format.
@@ -76,6 +79,7 @@ impl Error {
             Error::GeneratedViolation { expression, row, .. } => {
                 Some(format!("The expression is {expression}. Failing row contains ({row})."))
             }
+            Error::FilesMissing { files, .. } => Some(format!("Missing are {files}.")),
             Error::NoSuchVersion { detail, .. } => Some(detail.clone()),
             Error::Conflict { message } | Error::OutOfMemory { message } => Some(message.clone()),
             _ => None,
@@ -86,6 +90,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Error::NotATable { .. } => "A delta table is a folder that holds a _delta_log folder with commits.",
+            Error::FilesMissing { .. } => "VACUUM deletes the files of old versions; choose a newer version.",
             Error::LocationInUse { .. } => "Choose an empty location, or open what is there as an external table.",
             Error::CheckViolation { .. } => {
                 "In a delta table a check must be true for every row; NULL does not pass, unlike in PostgreSQL."

@@ -1,6 +1,6 @@
 //! The tables of a lake by their locations: created, opened, appended to, removed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -31,6 +31,8 @@ use crate::writer::Files;
 pub struct Lake {
     /// Roots of the tables whose creation is under way here: two must not fill one folder.
     creating: Arc<Mutex<HashSet<Url>>>,
+    /// Roots of the tables whose upkeep is under way here; those that nobody holds are forgotten.
+    tended: Arc<Mutex<HashMap<Url, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What a statement has written.
@@ -248,6 +250,13 @@ impl Lake {
             }
             Format::Parquet | Format::Csv => external::listing(format, location, schema, options, session).await,
         }
+    }
+
+    /// One at a time: what brings files back, and what deletes them.
+    pub(crate) fn upkeep_of(&self, root: &Url) -> Arc<tokio::sync::Mutex<()>> {
+        let mut tended = self.tended.lock();
+        tended.retain(|_, lock| Arc::strong_count(lock) > 1);
+        tended.entry(root.clone()).or_default().clone()
     }
 
     fn claim(&self, location: &Url) -> Result<Claim> {

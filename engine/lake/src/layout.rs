@@ -16,6 +16,8 @@ use crate::rules::Demands;
 /// The most encoded bytes of a row group, which is what one open file holds in memory.
 pub(crate) const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
+/// The property with the size at which a file is closed.
+pub(crate) const TARGET_FILE_SIZE: &str = "delta.targetFileSize";
 const FILE_BYTES_DEFAULT: u64 = 128 << 20;
 /// Rows given to the encoder between two looks at the file's size.
 const WRITE_BATCH_ROWS: usize = 8192;
@@ -34,9 +36,6 @@ pub(crate) fn writer_config<'a>(
     demands: &Demands<'_>,
     property: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<WriterConfig> {
-    let unreadable = |key: &str, value: &str| Error::InvalidDefinition {
-        message: format!("table property {key} has the unreadable value \"{value}\""),
-    };
     let indexed_key = "delta.dataSkippingNumIndexedCols";
     let indexed = property(indexed_key).unwrap_or(INDEXED_COLUMNS_DEFAULT);
     let in_files = |name: &str| match demands.mapped {
@@ -47,10 +46,7 @@ pub(crate) fn writer_config<'a>(
         .map(|list| list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(in_files).collect());
     let indexed = indexed.try_into().map_err(|_| unreadable(indexed_key, indexed))?;
     let statistics = WriterStatsConfig::new(indexed, columns);
-    let file_bytes = match property("delta.targetFileSize") {
-        Some(text) => bytes(text).ok_or_else(|| unreadable("delta.targetFileSize", text))?,
-        None => FILE_BYTES_DEFAULT,
-    };
+    let file_bytes = file_bytes(property)?;
     Ok(WriterConfig::new(
         schema.clone(),
         demands.partition_columns.iter().map(|name| in_files(name)).collect(),
@@ -61,6 +57,21 @@ pub(crate) fn writer_config<'a>(
         statistics.stats_columns,
     )
     .with_random_prefix_length(demands.mapped.map(|_| RANDOM_PREFIX_CHARACTERS)))
+}
+
+/// The size at which a table's files are closed.
+///
+/// # Errors
+/// [`Error::InvalidDefinition`] when the property can't be read.
+pub(crate) fn file_bytes<'a>(property: impl Fn(&str) -> Option<&'a str>) -> Result<u64> {
+    match property(TARGET_FILE_SIZE) {
+        Some(text) => bytes(text).ok_or_else(|| unreadable(TARGET_FILE_SIZE, text)),
+        None => Ok(FILE_BYTES_DEFAULT),
+    }
+}
+
+fn unreadable(key: &str, value: &str) -> Error {
+    Error::InvalidDefinition { message: format!("table property {key} has the unreadable value \"{value}\"") }
 }
 
 /// A size such as `134217728`, `128mb` or `1gb`.

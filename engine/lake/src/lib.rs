@@ -44,6 +44,8 @@ mod kept;
 mod change;
 /// Files into a version.
 mod commit;
+/// What keeps a table in shape.
+mod upkeep;
 
 /// Errors, worded like PostgreSQL's.
 mod error;
@@ -59,6 +61,7 @@ pub use lake::{Insertion, Lake, Written};
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use types::{storable, storable_schema};
+pub use upkeep::{Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
 
 #[cfg(test)]
 mod tests;

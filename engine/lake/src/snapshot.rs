@@ -160,6 +160,11 @@ impl Snapshot {
         self.inner.mapped.is_some()
     }
 
+    /// How long files stay that no version names any more.
+    pub fn deleted_file_retention(&self) -> std::time::Duration {
+        self.inner.state.table_properties().deleted_file_retention_duration()
+    }
+
     /// The table's folder; its path ends with a slash.
     pub fn location(&self) -> &Url {
         &self.inner.location

@@ -6,7 +6,19 @@ mod history;
 mod detail;
 /// Files that no version within retention names, named or deleted.
 mod vacuum;
+/// The table as it was.
+mod restore;
+/// Fewer and larger files.
+mod optimize;
+/// Which files are rewritten together.
+mod bins;
+/// Rows that are asked for together, together.
+mod curve;
+/// What the store calls a file of the log.
+mod paths;
 
 pub use detail::Detail;
-pub use history::Commit;
+pub use history::LogEntry;
+pub use optimize::{Optimize, Optimized};
+pub use restore::Restored;
 pub use vacuum::{Vacuum, Vacuumed};

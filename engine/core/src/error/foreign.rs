@@ -33,7 +33,7 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::DuplicateColumn { .. } => Kind::DuplicateColumn,
         LakeError::UndefinedConstraint { .. } => Kind::UndefinedObject,
         LakeError::DuplicateConstraint { .. } => Kind::DuplicateObject,
-        LakeError::NotATable { .. } => Kind::UndefinedFile,
+        LakeError::NotATable { .. } | LakeError::FilesMissing { .. } => Kind::UndefinedFile,
         LakeError::NoSuchVersion { .. } => Kind::InvalidParameterValue,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,
         LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,

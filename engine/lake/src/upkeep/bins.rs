@@ -38,9 +38,9 @@ impl Group {
 
 /// The files of `chosen`, or all.
 pub(super) fn candidates(snapshot: &Snapshot, chosen: Option<&BTreeSet<String>>) -> Vec<Candidate> {
-    let files = snapshot.state().log_data().iter();
+    let files = snapshot.state().log_data();
     let wanted = |file: &LogicalFileView| chosen.is_none_or(|chosen| chosen.contains(file.path().as_ref()));
-    files.filter(wanted).map(candidate).collect()
+    files.iter().filter(wanted).map(candidate).collect()
 }
 
 #[expect(deprecated, reason = "tags are public nowhere else")]

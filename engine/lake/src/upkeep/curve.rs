@@ -13,6 +13,7 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Column;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf,
 };
@@ -82,6 +83,7 @@ async fn sample(plan: LogicalPlan, types: &[DataType], session: &SessionState) -
     let mut samples: Vec<Vec<OwnedRow>> = types.iter().map(|_| Vec::new()).collect();
     let plan = session.create_physical_plan(&plan).await?;
     let mut batches = execute_stream(plan, session.task_ctx())?;
+    let mut held = MemoryConsumer::new("sample of rows").register(&session.runtime_env().memory_pool);
     let (mut seen, mut random) = (0u64, 0x9e37_79b9_7f4a_7c15u64);
     while let Some(batch) = batches.next().await {
         let batch = batch?;
@@ -97,16 +99,26 @@ async fn sample(plan: LogicalPlan, types: &[DataType], session: &SessionState) -
             random ^= random << 17;
             let slot = usize::try_from(random % seen).unwrap_or(usize::MAX);
             for (sample, rows) in samples.iter_mut().zip(&rows) {
-                if sample.len() < SAMPLED_ROWS {
-                    sample.push(rows.row(row).owned());
-                } else if let Some(kept) = sample.get_mut(slot) {
-                    *kept = rows.row(row).owned();
-                }
+                let slot = if sample.len() < SAMPLED_ROWS { sample.len() } else { slot };
+                keep(sample, slot, rows.row(row).owned(), &mut held)?;
             }
         }
     }
     let ranks = converters.into_iter().zip(samples);
     Ok(ranks.map(|(converter, sample)| Ranks { converter, bounds: quantiles(sample) }).collect())
+}
+
+/// Puts a row into its slot, or behind the last; a slot further out drops it.
+fn keep(sample: &mut Vec<OwnedRow>, slot: usize, row: OwnedRow, held: &mut MemoryReservation) -> Result<()> {
+    let bytes = |row: &OwnedRow| row.as_ref().len() + size_of::<OwnedRow>();
+    if slot == sample.len() {
+        held.try_grow(bytes(&row))?;
+        sample.push(row);
+    } else if let Some(kept) = sample.get_mut(slot) {
+        held.try_resize((held.size() + bytes(&row)).saturating_sub(bytes(kept)))?;
+        *kept = row;
+    }
+    Ok(())
 }
 
 fn quantiles(mut sample: Vec<OwnedRow>) -> Vec<OwnedRow> {

@@ -1,7 +1,5 @@
 //! The table as a whole: how many files, how many bytes, and what its metadata says.
 
-use std::collections::BTreeMap;
-
 use crate::snapshot::Snapshot;
 
 /// What a version of a table amounts to.
@@ -43,15 +41,5 @@ impl Snapshot {
             min_writer_version: protocol.min_writer_version(),
             table_features,
         }
-    }
-
-    /// The comments of the columns that have one, by the column's name.
-    pub fn column_comments(&self) -> BTreeMap<String, String> {
-        let schema = self.state().schema();
-        let commented = schema.fields().filter_map(|field| {
-            let comment = field.metadata().get("comment")?;
-            Some((field.name().clone(), comment.to_string()))
-        });
-        commented.collect()
     }
 }

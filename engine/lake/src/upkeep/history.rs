@@ -15,7 +15,7 @@ const READ_AT_ONCE: usize = 8;
 
 /// One entry of a table's log, as its writer describes it. Whatever the writer left out is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Commit {
+pub struct LogEntry {
     pub version: u64,
     /// Milliseconds since 1970: the writer's own time, or the file's when it gave none.
     pub timestamp_ms: Option<i64>,
@@ -36,22 +36,18 @@ pub struct Commit {
 impl Lake {
     /// The entries up to `snapshot`, newest first, `limit` of them at most. It ends where the log has been cleaned up:
     /// what a checkpoint alone remembers has no commit information.
-    pub async fn history(&self, snapshot: &Snapshot, limit: Option<usize>) -> Result<Vec<Commit>> {
+    pub async fn history(&self, snapshot: &Snapshot, limit: Option<usize>) -> Result<Vec<LogEntry>> {
         let log_store = snapshot.log_store();
         let versions = (0..=snapshot.version()).rev().take(limit.unwrap_or(usize::MAX));
         let entries = stream::iter(versions).map(|version| read(log_store, version)).buffered(READ_AT_ONCE);
-        entries.try_take_while(|commit| std::future::ready(Ok(commit.is_some()))).try_filter_map(ready).try_collect().await
+        entries.try_take_while(|commit| std::future::ready(Ok(commit.is_some()))).try_filter_map(|entry| async { Ok(entry) }).try_collect().await
     }
 }
 
-async fn ready(commit: Option<Commit>) -> Result<Option<Commit>> {
-    Ok(commit)
-}
-
 /// `None` when the entry is gone.
-async fn read(log_store: &LogStoreRef, version: u64) -> Result<Option<Commit>> {
+async fn read(log_store: &LogStoreRef, version: u64) -> Result<Option<LogEntry>> {
     let Some(entry) = log_store.read_commit_entry(version).await? else { return Ok(None) };
-    let mut commit = Commit { version, ..Commit::default() };
+    let mut commit = LogEntry { version, ..LogEntry::default() };
     // Most writers put it first, and entries of large writes are long.
     for line in entry.split(|byte| *byte == b'\n').filter(|line| names_commit_info(line)) {
         let action: Value = serde_json::from_slice(line).map_err(|error| unreadable(version, &error))?;
@@ -72,10 +68,10 @@ fn names_commit_info(line: &[u8]) -> bool {
     line.windows(b"\"commitInfo\"".len()).take(64).any(|window| window == b"\"commitInfo\"")
 }
 
-fn described(version: u64, info: &Value) -> Commit {
+fn described(version: u64, info: &Value) -> LogEntry {
     let text = |key: &str| info.get(key).and_then(Value::as_str).map(str::to_owned);
     let json = |key: &str| info.get(key).filter(|value| !value.is_null()).map(Value::to_string);
-    Commit {
+    LogEntry {
         version,
         timestamp_ms: info.get("inCommitTimestamp").or_else(|| info.get("timestamp")).and_then(Value::as_i64),
         user_id: text("userId"),

@@ -140,7 +140,7 @@ impl<'a> Plan<'a> {
     fn new(snapshot: &'a Snapshot, vacuum: Vacuum, session: &SessionState) -> Result<Plan<'a>> {
         let retention_ms = i64::try_from(vacuum.retention.as_millis()).unwrap_or(i64::MAX);
         let cutoff_ms = now_ms().saturating_sub(retention_ms).min(ms(vacuum.oldest_statement));
-        let reservation = MemoryConsumer::new("vacuum").register(session.runtime_env().memory_pool());
+        let reservation = MemoryConsumer::new("vacuum").register(&session.runtime_env().memory_pool);
         Ok(Plan { snapshot, log_store: snapshot.log_store(), kept: HashSet::new(), reservation, cutoff_ms })
     }
 
