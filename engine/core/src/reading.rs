@@ -1,7 +1,8 @@
 //! Statements under way, so that files which a statement may still read outlive their table.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -15,12 +16,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     _epoch: Arc<()>,
+    _running: Arc<Running>,
 }
 
 /// Statements by when they began: each removal starts a new epoch, and waits for the earlier ones to end.
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     epochs: Mutex<Epochs>,
+    running: Arc<Mutex<Started>>,
+}
+
+/// When each statement under way began, in the order in which they did.
+#[derive(Debug, Default)]
+struct Started {
+    times: BTreeMap<u64, SystemTime>,
+    last: u64,
+}
+
+/// One of them; it is over when this is dropped.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    all: Arc<Mutex<Started>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.all.lock().times.remove(&self.number);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +54,22 @@ struct Epochs {
 
 impl Readers {
     pub fn begin(&self) -> Reading {
-        Reading { _epoch: Arc::clone(&self.epochs.lock().current) }
+        let number = {
+            let mut started = self.running.lock();
+            started.last += 1;
+            let number = started.last;
+            started.times.insert(number, SystemTime::now());
+            number
+        };
+        let running = Running { number, all: Arc::clone(&self.running) };
+        Reading { _epoch: Arc::clone(&self.epochs.lock().current), _running: Arc::new(running) }
+    }
+
+    /// When the oldest statement under way began: whatever was part of a table then may still be read, and whatever
+    /// was written since may still be committed. Now, when there is none.
+    pub fn oldest(&self) -> SystemTime {
+        let started = self.running.lock();
+        started.times.values().min().copied().unwrap_or_else(SystemTime::now)
     }
 
     /// Ready when every statement that has begun by now is over.

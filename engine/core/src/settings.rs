@@ -93,6 +93,7 @@ const SETTINGS: &[Definition] = &[
     reported("TimeZone", "UTC", Rule::TimeZone, "time zone in which timestamps with zone are shown"),
     setting("transaction_isolation", "read committed", ISOLATION, "each statement reads one snapshot"),
     setting("transaction_read_only", "off", Rule::Bool, "the current transaction only reads"),
+    setting("vacuum_retention_check", "on", Rule::Bool, "VACUUM refuses retentions shorter than the table's own"),
 ];
 
 /// The values that a session has set, over the defaults.

@@ -14,6 +14,8 @@ mod optimize;
 mod bins;
 /// Rows that are asked for together, together.
 mod curve;
+/// A log summed up.
+mod checkpoint;
 /// What the store calls a file of the log.
 mod paths;
 

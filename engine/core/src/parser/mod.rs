@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::error::{Error, Kind, Result, from_parser};
 use crate::statements::create_model::CreateModel;
 use crate::statements::drop_model::DropModel;
+use crate::statements::upkeep::Upkeep;
 
 pub(crate) use calls::mentions_default_embedding;
 pub use names::OutputNames;
@@ -40,6 +41,7 @@ pub(crate) enum StatementKind {
     CreateExternalTable(Box<CreateExternalTable>),
     CreateModel(CreateModel),
     DropModel(DropModel),
+    Upkeep(Box<Upkeep>),
 }
 
 /// Splits a text into its statements. A text without any (blank, or only comments) gives none.
@@ -93,7 +95,10 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
             skip(&mut parser.parser, if ["WORK", "TRANSACTION"].contains(&object) { 2 } else { 1 });
             Ok(StatementKind::Sql(Box::new(ast::Statement::Rollback { chain: false, savepoint: None })))
         }
-        _ => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
+        _ => match Upkeep::parse(&mut parser.parser).map_err(sql_error)? {
+            Some(upkeep) => Ok(StatementKind::Upkeep(Box::new(upkeep))),
+            None => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
+        },
     }
 }
 

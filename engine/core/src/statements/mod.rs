@@ -1,20 +1,26 @@
 //! What each statement does, one file each. This file only tells them apart.
 
+pub mod checkpoint;
 pub mod create_external_table;
 pub mod create_model;
 pub mod create_schema;
 pub mod create_table;
 pub mod create_table_as;
+pub mod describe_table;
 pub mod drop_model;
 pub mod drop_schema;
 pub mod drop_table;
 pub mod insert;
 mod new_table;
+pub mod optimize;
 mod parameters;
 pub mod query;
+pub mod restore;
 pub mod setting;
 mod target;
 pub mod transaction;
+pub mod upkeep;
+pub mod vacuum;
 
 use std::sync::Arc;
 
@@ -46,6 +52,11 @@ pub const STATEMENTS: &[Usage] = &[
     drop_schema::USAGE,
     drop_table::USAGE,
     drop_model::USAGE,
+    optimize::USAGE,
+    vacuum::USAGE,
+    restore::USAGE,
+    checkpoint::USAGE,
+    describe_table::USAGE,
     setting::USAGE,
     transaction::USAGE,
 ];
@@ -77,6 +88,9 @@ pub(crate) async fn describe(
     statement: &Statement,
     declared: &[Option<DataType>],
 ) -> Result<Described> {
+    if let StatementKind::Upkeep(upkeep) = &statement.kind {
+        return Ok(upkeep.describe());
+    }
     let StatementKind::Sql(ast) = &statement.kind else { return Ok(Described::nothing()) };
     match ast.as_ref() {
         Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
@@ -100,6 +114,7 @@ pub(crate) async fn run(
         StatementKind::CreateExternalTable(table) => create_external_table::run(session, state, table).await,
         StatementKind::CreateModel(model) => model.run(session).await,
         StatementKind::DropModel(model) => model.run(session).await,
+        StatementKind::Upkeep(upkeep) => upkeep.run(session, state).await,
     }
 }
 

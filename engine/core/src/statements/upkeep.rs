@@ -10,7 +10,6 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::Described;
 use super::checkpoint::Checkpoint;
-use super::convert_to_delta::ConvertToDelta;
 use super::describe_table::DescribeTable;
 use super::optimize::Optimize;
 use super::restore::Restore;
@@ -26,7 +25,6 @@ pub enum Upkeep {
     Optimize(Optimize),
     Vacuum(Vacuum),
     Restore(Restore),
-    Convert(ConvertToDelta),
     Checkpoint(Checkpoint),
     Describe(DescribeTable),
 }
@@ -43,9 +41,6 @@ impl Upkeep {
         if take(parser, &["RESTORE"]) {
             return Ok(Some(Upkeep::Restore(Restore::parse(parser)?)));
         }
-        if take(parser, &["CONVERT", "TO", "DELTA"]) {
-            return Ok(Some(Upkeep::Convert(ConvertToDelta::parse(parser)?)));
-        }
         if take(parser, &["CHECKPOINT"]) {
             return Ok(Some(Upkeep::Checkpoint(Checkpoint::parse(parser)?)));
         }
@@ -57,7 +52,7 @@ impl Upkeep {
             Upkeep::Optimize(_) => Described::rows(super::optimize::schema(), vec![]),
             Upkeep::Vacuum(vacuum) => Described::rows(vacuum.schema(), vec![]),
             Upkeep::Restore(_) => Described::rows(super::restore::schema(), vec![]),
-            Upkeep::Convert(_) | Upkeep::Checkpoint(_) => Described::nothing(),
+            Upkeep::Checkpoint(_) => Described::nothing(),
             Upkeep::Describe(describe) => Described::rows(describe.schema(), vec![]),
         }
     }
@@ -67,7 +62,6 @@ impl Upkeep {
             Upkeep::Optimize(optimize) => optimize.run(session, state).await,
             Upkeep::Vacuum(vacuum) => vacuum.run(session, state).await,
             Upkeep::Restore(restore) => restore.run(session, state).await,
-            Upkeep::Convert(convert) => convert.run(session, state).await,
             Upkeep::Checkpoint(checkpoint) => checkpoint.run(session).await,
             Upkeep::Describe(describe) => describe.run(session, state).await,
         }

@@ -24,7 +24,7 @@ use crate::layout;
 use crate::rules::{Demands, Rules};
 use crate::scan::RowScan;
 use crate::snapshot::Snapshot;
-use crate::writer::{self, Files, Limits};
+use crate::writer::{self, Files, Limits, Output};
 
 /// Bins that are rewritten at once.
 const BINS_AT_ONCE: usize = 8;
@@ -200,7 +200,8 @@ impl Rewriting<'_> {
         let config = layout::writer_config(rules.written_schema(), &demands, property)?;
         let store = self.snapshot.log_store().object_store(None);
         let limits = Limits { bytes_per_writer: usize::MAX, partitioned_bytes_max: usize::MAX };
-        writer::write(plan, &session, Arc::new(rules), store, config, false, limits).await
+        let data = Output { store, config, partitioned: false };
+        writer::write(plan, &session, Arc::new(rules), data, None, None, limits).await
     }
 
     fn rows(&self, group: &Group, session: &SessionState) -> Result<LogicalPlan> {
