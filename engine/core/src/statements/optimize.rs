@@ -112,8 +112,9 @@ impl Optimize {
         let predicate = ExprWithAlias { expr: predicate.clone(), alias: None };
         let condition = state.create_logical_expr_from_sql_expr(predicate, rows.schema())?;
         if let Some(column) = foreign_column(&condition, snapshot.partition_columns()) {
-            return Err(Error::unsupported(format!("OPTIMIZE ... WHERE on column \"{column}\""))
-                .with_detail("The condition chooses whole partitions, and the table is not partitioned by that column."));
+            return Err(Error::unsupported(format!("OPTIMIZE ... WHERE on column \"{column}\"")).with_detail(
+                "The condition chooses whole partitions, and the table is not partitioned by that column.",
+            ));
         }
         let file = || Expr::Column(Column::from_name(FILE));
         let plan = query::with_parameters(rows.filter(condition)?.project([file()])?.distinct()?.build()?, vec![])?;

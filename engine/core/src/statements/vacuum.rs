@@ -17,10 +17,8 @@ use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
 use crate::session::Session;
 
-pub(super) const USAGE: Usage = Usage {
-    statement: "VACUUM",
-    usage: "VACUUM <table> [FULL | LITE] [RETAIN <n> {HOURS | DAYS}] [DRY RUN]",
-};
+pub(super) const USAGE: Usage =
+    Usage { statement: "VACUUM", usage: "VACUUM <table> [FULL | LITE] [RETAIN <n> {HOURS | DAYS}] [DRY RUN]" };
 
 /// Whether a retention shorter than the table's own is refused.
 pub(super) const CHECK_SETTING: &str = "vacuum_retention_check";
@@ -43,7 +41,8 @@ impl Vacuum {
     pub fn parse(parser: &mut Parser<'_>) -> Result<Vacuum, ParserError> {
         for option in POSTGRES_OPTIONS {
             if comes(parser, &[option]) && comes_word(parser) {
-                let message = format!("Expected: a table's name after VACUUM, found: {option}; options follow the name");
+                let message =
+                    format!("Expected: a table's name after VACUUM, found: {option}; options follow the name");
                 return Err(ParserError::ParserError(message));
             }
         }
@@ -103,11 +102,8 @@ impl Vacuum {
         let Some(retention) = self.retention else { return Ok(least) };
         if retention < least && session.setting(CHECK_SETTING).as_deref() != Some("off") {
             let hours = |duration: Duration| duration.as_secs_f64() / HOUR_SECONDS;
-            let message = format!(
-                "a retention of {} hours is shorter than the table's {} hours",
-                hours(retention),
-                hours(least)
-            );
+            let message =
+                format!("a retention of {} hours is shorter than the table's {} hours", hours(retention), hours(least));
             return Err(Error::new(Kind::InvalidParameterValue, message)
                 .with_detail("Readers and writers elsewhere may still need files as young as that.")
                 .with_hint(format!(

@@ -13,6 +13,7 @@ use super::apply::Draft;
 use crate::error::{Error, Result};
 use crate::rules::{Demands, Rules};
 use crate::snapshot::Snapshot;
+use crate::writer::Intake;
 
 /// Fails with the first row that breaks one of the draft's new constraints, or when one can't be kept.
 pub(super) async fn check_rows(snapshot: &Snapshot, draft: &Draft, session: &SessionState) -> Result<()> {
@@ -46,7 +47,7 @@ pub(super) async fn check_rows(snapshot: &Snapshot, draft: &Draft, session: &Ses
     let plan = session.create_physical_plan(&plan).await?;
     let mut rows = execute_stream(plan, session.task_ctx())?;
     while let Some(batch) = rows.try_next().await? {
-        rules.apply(&batch)?;
+        rules.take(&batch)?;
     }
     Ok(())
 }

@@ -14,9 +14,7 @@ use datafusion::common::Column;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf,
-};
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 
@@ -61,8 +59,8 @@ pub(super) async fn order(plan: LogicalPlan, columns: &[String], session: &Sessi
 
 fn key(plan: &LogicalPlan, name: &str) -> Result<(Expr, DataType)> {
     let found = plan.schema().iter().find(|(_, field)| field.name() == name);
-    let (qualifier, field) = found
-        .ok_or_else(|| Error::InvalidDefinition { message: format!("column \"{name}\" does not exist") })?;
+    let (qualifier, field) =
+        found.ok_or_else(|| Error::InvalidDefinition { message: format!("column \"{name}\" does not exist") })?;
     let data_type = field.data_type().clone();
     if data_type.is_nested() || !RowConverter::supports_fields(&[SortField::new(data_type.clone())]) {
         return Err(Error::UnsupportedFeature { name: format!("ordering rows by column \"{name}\" of this type") });
@@ -87,9 +85,11 @@ async fn sample(plan: LogicalPlan, types: &[DataType], session: &SessionState) -
     let (mut seen, mut random) = (0u64, 0x9e37_79b9_7f4a_7c15u64);
     while let Some(batch) = batches.next().await {
         let batch = batch?;
-        let rows = batch.columns().iter().zip(&converters).map(|(column, converter)| {
-            converter.convert_columns(std::slice::from_ref(column))
-        });
+        let rows = batch
+            .columns()
+            .iter()
+            .zip(&converters)
+            .map(|(column, converter)| converter.convert_columns(std::slice::from_ref(column)));
         let rows = rows.collect::<Result<Vec<_>, _>>().map_err(DataFusionError::from)?;
         for row in 0..batch.num_rows() {
             seen += 1;

@@ -40,7 +40,11 @@ impl Lake {
         let log_store = snapshot.log_store();
         let versions = (0..=snapshot.version()).rev().take(limit.unwrap_or(usize::MAX));
         let entries = stream::iter(versions).map(|version| read(log_store, version)).buffered(READ_AT_ONCE);
-        entries.try_take_while(|commit| std::future::ready(Ok(commit.is_some()))).try_filter_map(|entry| async { Ok(entry) }).try_collect().await
+        entries
+            .try_take_while(|commit| std::future::ready(Ok(commit.is_some())))
+            .try_filter_map(|entry| async { Ok(entry) })
+            .try_collect()
+            .await
     }
 }
 

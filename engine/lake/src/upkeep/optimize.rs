@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::bins::{Candidate, Group, bins, candidates};
 use super::curve;
-use crate::commit::{Entry, Reads, commit};
 use crate::change::discard;
+use crate::commit::{Entry, Reads, commit};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::layout;

@@ -54,7 +54,8 @@ impl Lake {
         outcome.restored_bytes = restored.iter().map(|add| u64::try_from(add.size).unwrap_or_default()).sum();
         outcome.removed_files = removed.len() as u64;
         outcome.removed_bytes = removed.iter().map(|file| bytes(file)).sum();
-        let mut actions: Vec<Action> = removed.into_iter().map(|file| Action::Remove(file.remove_action(true))).collect();
+        let mut actions: Vec<Action> =
+            removed.into_iter().map(|file| Action::Remove(file.remove_action(true))).collect();
         actions.extend(restored.into_iter().map(Action::Add));
         if !same_metadata(snapshot, earlier)? {
             actions.push(Action::Metadata(earlier.state().metadata().clone()));

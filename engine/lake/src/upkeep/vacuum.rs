@@ -235,7 +235,11 @@ impl<'a> Plan<'a> {
                 }
             }
         });
-        stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).try_filter_map(|file| async { Ok(file) }).try_collect().await
+        stream::iter(looks)
+            .buffer_unordered(LOOKS_AT_ONCE)
+            .try_filter_map(|file| async { Ok(file) })
+            .try_collect()
+            .await
     }
 
     /// What lies in the folder and nothing keeps.
