@@ -7,6 +7,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::Described;
 use super::checkpoint::Checkpoint;
@@ -57,13 +59,13 @@ impl Upkeep {
         }
     }
 
-    pub(super) async fn run(&self, session: &Session, state: &SessionState) -> Result<Execution> {
+    pub(super) fn run<'a>(&'a self, session: &'a Session, state: &'a SessionState) -> BoxFuture<'a, Result<Execution>> {
         match self {
-            Upkeep::Optimize(optimize) => optimize.run(session, state).await,
-            Upkeep::Vacuum(vacuum) => vacuum.run(session, state).await,
-            Upkeep::Restore(restore) => restore.run(session, state).await,
-            Upkeep::Checkpoint(checkpoint) => checkpoint.run(session).await,
-            Upkeep::Describe(describe) => describe.run(session, state).await,
+            Upkeep::Optimize(optimize) => optimize.run(session, state).boxed(),
+            Upkeep::Vacuum(vacuum) => vacuum.run(session, state).boxed(),
+            Upkeep::Restore(restore) => restore.run(session, state).boxed(),
+            Upkeep::Checkpoint(checkpoint) => checkpoint.run(session).boxed(),
+            Upkeep::Describe(describe) => describe.run(session, state).boxed(),
         }
     }
 }

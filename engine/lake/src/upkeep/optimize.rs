@@ -11,7 +11,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use deltalake::kernel::{Action, Add};
 use deltalake::protocol::DeltaOperation;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
 
 use super::bins::{Candidate, Group, bins, candidates};
@@ -130,8 +130,8 @@ impl Rewriting<'_> {
     async fn all(&self, groups: &[Group]) -> Result<Vec<Add>> {
         let ordered = !self.optimize.order_by.is_empty();
         let at_once = if ordered { 1 } else { self.session.config().target_partitions().clamp(1, BINS_AT_ONCE) };
-        let mut results = stream::iter(groups.iter().map(|group| async move { (group, self.one(group).await) }))
-            .buffer_unordered(at_once);
+        let work = groups.iter().map(|group| self.one(group).map(move |written| (group, written)).boxed());
+        let mut results = stream::iter(work.collect::<Vec<_>>()).buffer_unordered(at_once);
         let (mut adds, mut again, mut failure) = (Vec::new(), Vec::new(), None);
         while let Some((group, result)) = results.next().await {
             match result {
