@@ -58,6 +58,8 @@ impl From<Kind> for SqlState {
             Kind::DuplicateObject => "42710",
             Kind::DuplicateColumn => "42701",
             Kind::AmbiguousColumn => "42702",
+            Kind::DuplicateAlias => "42712",
+            Kind::WrongObjectType => "42809",
             Kind::InvalidTableDefinition => "42P16",
             Kind::InvalidColumnReference => "42P10",
             Kind::GroupingError => "42803",

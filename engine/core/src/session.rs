@@ -76,7 +76,7 @@ impl Session {
         let limits = self.limits();
         let described = limits.guard(async {
             self.check_alive(&statement)?;
-            statements::describe(self, &state, &statement, parameter_types).await
+            statements::relations::describe(self, &state, &statement, parameter_types).await
         });
         let described = described.await.inspect_err(|_| self.fail())?;
         Ok(Prepared {
@@ -98,7 +98,7 @@ impl Session {
         let limits = self.limits();
         let started = limits.guard(async {
             self.check_alive(&prepared.statement)?;
-            statements::run(self, &state, &prepared.statement, parameters).await
+            statements::relations::run(self, &state, &prepared.statement, parameters).await
         });
         let mut execution = started.await.inspect_err(|_| self.fail())?;
         execution.stream = limits.guard_stream(execution.stream);

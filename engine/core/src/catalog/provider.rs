@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use alluvia_lake::Lake;
+use alluvia_lake::{At, Format, Lake};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
@@ -11,11 +11,12 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionConfig;
+use url::Url;
 
-use super::entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, TableEntry, TableKind};
+use super::entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, TableEntry, TableKind, format_name};
 use super::{Catalog, information_schema};
-use crate::error::Error;
-use crate::planning::CATALOG;
+use crate::error::{Error, Kind};
+use crate::planning::{CATALOG, versions};
 use crate::system::SystemTables;
 
 /// Schemas and tables of one data directory, the `system` schema, and `information_schema` over both.
@@ -91,8 +92,9 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let snapshot = self.parts.catalog.snapshot();
+        let (name, at) = versions::split(name);
         match snapshot.table(&self.name, name) {
-            Some(table) => self.parts.open(table).await.map(Some),
+            Some(table) => self.parts.open(table, at).await.map(Some),
             None => Ok(None),
         }
     }
@@ -103,23 +105,35 @@ impl SchemaProvider for LakeSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
+        let (name, _) = versions::split(name);
         self.parts.catalog.snapshot().table(&self.name, name).is_some()
     }
 }
 
 impl Parts {
-    async fn open(&self, table: &TableEntry) -> Result<Arc<dyn TableProvider>> {
+    async fn open(&self, table: &TableEntry, at: At) -> Result<Arc<dyn TableProvider>> {
+        let delta = table.kind.format() == Format::Delta;
+        if at != At::Newest && !delta {
+            let error = Error::new(Kind::WrongObjectType, format!("table \"{}\" has no versions", table.name))
+                .with_detail(format!(
+                    "It reads {} files; versions are those of a Delta table.",
+                    format_name(table.kind.format())
+                ));
+            return Err(error.into());
+        }
         let opened = match table.kind {
-            TableKind::Managed | TableKind::Located => match self.lake.open(&table.location).await {
-                Ok(snapshot) => snapshot.provider(&self.state),
-                Err(error) => Err(error),
-            },
+            _ if delta && at != At::Newest => self.at(&table.location, at).await,
+            TableKind::Managed | TableKind::Located => self.at(&table.location, At::Newest).await,
             TableKind::External(format) => {
                 let columns = table.columns.clone();
                 self.lake.external(format, &table.location, columns, &table.options, &self.state).await
             }
         };
         opened.map_err(|error| DataFusionError::from(Error::from(error)))
+    }
+
+    async fn at(&self, location: &Url, at: At) -> alluvia_lake::Result<Arc<dyn TableProvider>> {
+        self.lake.open_at(location, at).await?.provider(&self.state)
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Kind {
     DuplicateObject,
     DuplicateColumn,
     AmbiguousColumn,
+    DuplicateAlias,
+    WrongObjectType,
     InvalidTableDefinition,
     InvalidColumnReference,
     GroupingError,

@@ -1,4 +1,5 @@
-//! PostgreSQL's dialect without one thing: arguments named by an expression (`json_object(a || b : 1)`).
+//! PostgreSQL's dialect with `USING <format>` in CREATE TABLE, and without one thing: arguments named by an expression
+//! (`json_object(a || b : 1)`). Versions of tables are put in by `versions`.
 //!
 //! To find out whether an argument has such a name, the parser reads it twice, and each argument inside it four times, and
 //! so on: twenty nested calls take it seconds, thirty take hours. Names that are words (`failOnError => false`) cost
@@ -30,6 +31,11 @@ impl Dialect for LinearPostgreSql {
 
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
+    }
+
+    /// `CREATE TABLE t (...) USING delta`.
+    fn supports_create_table_using(&self) -> bool {
+        true
     }
 
     as_postgres! {

@@ -7,11 +7,15 @@ mod forms;
 mod intervals;
 mod names;
 mod patterns;
+mod using;
+mod versions;
 
 use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
-use datafusion::sql::parser::{CreateExternalTable, DFParser, DFParserBuilder, Statement as DataFusionStatement};
+use datafusion::sql::parser::{
+    CreateExternalTable, DFParser, DFParserBuilder, ParserInput, Statement as DataFusionStatement,
+};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -33,6 +37,8 @@ pub struct Statement {
     pub(crate) kind: StatementKind,
     /// The names that the result's columns have for the client, where they differ from the planner's.
     pub(crate) names: Option<Arc<OutputNames>>,
+    /// Whether it names a table at a version, which `planning::versions` finds before the statement is planned.
+    pub(crate) versioned: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -46,12 +52,15 @@ pub(crate) enum StatementKind {
 
 /// Splits a text into its statements. A text without any (blank, or only comments) gives none.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let mut parser = DFParserBuilder::new(sql)
-        .with_dialect(&dialect::LinearPostgreSql)
-        .with_recursion_limit(NESTING_MAX)
-        .build()
-        .map_err(|error| located(error, sql))?;
+    let mut parser = over(sql).map_err(|error| located(error, sql))?;
     depth::check_tokens(&parser.parser)?;
+    if versions::occur(&parser.parser) {
+        parser = over(versions::spell(parser.parser, sql)?).map_err(|error| located(error, sql))?;
+    }
+    if using::occurs(&parser.parser) {
+        parser =
+            over(using::move_behind_partitions(parser.parser.into_tokens())).map_err(|error| located(error, sql))?;
+    }
     let mut statements = vec![];
     loop {
         while parser.parser.consume_token(&Token::SemiColon) {}
@@ -69,6 +78,22 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
             ));
         }
     }
+}
+
+/// `SELECT <expression>`.
+pub(crate) fn selecting(expression: ast::Expr) -> Result<ast::Statement> {
+    let mut parser = over("SELECT NULL").map_err(|error| located(error, ""))?;
+    let mut statement = parser.parser.parse_statement()?;
+    if let ast::Statement::Query(query) = &mut statement
+        && let ast::SetExpr::Select(select) = query.body.as_mut()
+    {
+        select.projection = vec![ast::SelectItem::UnnamedExpr(expression)];
+    }
+    Ok(statement)
+}
+
+fn over<'a>(input: impl Into<ParserInput<'a>>) -> Result<DFParser<'static>, DataFusionError> {
+    DFParserBuilder::new(input).with_dialect(&dialect::LinearPostgreSql).with_recursion_limit(NESTING_MAX).build()
 }
 
 fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError> {
@@ -105,15 +130,17 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
 /// Model calls get their arguments in order; a query's columns get PostgreSQL's names.
 fn finish(mut kind: StatementKind) -> Result<Statement> {
     let mut names = None;
+    let mut versioned = false;
     if let StatementKind::Sql(statement) = &mut kind {
         depth::check(statement)?;
+        versioned = versions::place(statement)?;
         calls::order_arguments(statement)?;
         if let Some(query) = names::named_query(statement) {
             names = names::name_outputs(query).map(Arc::new);
         }
         forms::rewrite(statement)?;
     }
-    Ok(Statement { kind, names })
+    Ok(Statement { kind, names, versioned })
 }
 
 /// An unquoted word in upper case; anything else is empty.

@@ -9,6 +9,7 @@ mod order;
 mod overlay;
 mod postgres;
 mod pushdown;
+pub(crate) mod versions;
 
 use std::sync::Arc;
 

@@ -26,6 +26,7 @@ pub(super) fn name_of_path(schemas: &[String]) -> String {
 
 /// A table's name in an error, without the path in which it wasn't found.
 pub(crate) fn without_path(name: &str) -> &str {
+    let name = super::versions::without_version(name);
     match name.rsplit_once(PATH_SEPARATOR) {
         Some((_, rest)) => rest.split_once('.').map_or(rest, |(_, name)| name),
         None => name,

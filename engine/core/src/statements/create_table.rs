@@ -10,7 +10,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{
     CastKind, CharacterLength, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions,
-    DataType as SqlType, Expr, ExprWithAlias, HiveDistributionStyle, TableConstraint, Value,
+    DataType as SqlType, Expr, ExprWithAlias, HiveDistributionStyle, HiveIOFormat, TableConstraint, Value,
 };
 
 use super::Usage;
@@ -81,7 +81,16 @@ impl Storage {
     pub fn of(table: &CreateTable) -> Result<Storage> {
         let mut storage = Storage { location: table.location.clone(), ..Storage::default() };
         if let Some(format) = &table.hive_formats {
-            if format.row_format.is_some() || format.serde_properties.is_some() || format.storage.is_some() {
+            match &format.storage {
+                Some(HiveIOFormat::Using { format }) if folded(format).eq_ignore_ascii_case("delta") => {}
+                Some(HiveIOFormat::Using { format }) => {
+                    return Err(Error::unsupported(format!("CREATE TABLE ... USING {format}"))
+                        .with_hint("Tables are Delta tables; CREATE EXTERNAL TABLE reads files of other formats."));
+                }
+                Some(_) => return Err(Error::unsupported("a Hive storage format")),
+                None => {}
+            }
+            if format.row_format.is_some() || format.serde_properties.is_some() {
                 return Err(Error::unsupported("a Hive storage format"));
             }
             storage.location = storage.location.or_else(|| format.location.clone());

@@ -15,6 +15,7 @@ mod new_table;
 pub mod optimize;
 mod parameters;
 pub mod query;
+pub(crate) mod relations;
 pub mod restore;
 pub mod setting;
 mod target;
