@@ -282,6 +282,7 @@ mod tests {
     use crate::error::Kind;
     use crate::parser::{StatementKind, parse};
 
+    /// The parsed statement's text has versions behind aliases.
     fn check(sql: &str, expected: &str) {
         let statement = parse(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).remove(0);
         let StatementKind::Sql(ast) = statement.kind else { panic!("{sql}") };
@@ -292,15 +293,15 @@ mod tests {
     #[test]
     fn versions_stand_wherever_tables_do() {
         check("SELECT a FROM t VERSION AS OF 3", "SELECT a FROM t VERSION AS OF 3");
-        check("SELECT a FROM s.t FOR VERSION AS OF $1 x", "SELECT a FROM s.t VERSION AS OF $1 x");
+        check("SELECT a FROM s.t FOR VERSION AS OF $1 x", "SELECT a FROM s.t x VERSION AS OF $1");
         check(
             "SELECT a FROM \"T\" timestamp as of now() - interval '1 day' as x JOIN u@v2 ON x.a = u.a",
-            "SELECT a FROM \"T\" TIMESTAMP AS OF now() - INTERVAL '1 day' AS x JOIN u VERSION AS OF 2 ON x.a = u.a",
+            "SELECT a FROM \"T\" AS x TIMESTAMP AS OF now() - INTERVAL '1 day' JOIN u VERSION AS OF 2 ON x.a = u.a",
         );
         check(
             "SELECT a FROM t FOR SYSTEM_TIME AS OF '2026-01-01', t@20260102030405678 y WHERE true",
             "SELECT a FROM t TIMESTAMP AS OF '2026-01-01', \
-             t TIMESTAMP AS OF '2026-01-02 03:04:05.678+00' y WHERE true",
+             t y TIMESTAMP AS OF '2026-01-02 03:04:05.678+00' WHERE true",
         );
         check(
             "INSERT INTO t SELECT a FROM t FOR SYSTEM_VERSION AS OF (1 + 1)",

@@ -161,8 +161,11 @@ async fn plan(state: &SessionState, given: &Given) -> Result<LogicalPlan> {
 /// The moment that an expression means, now. The newest when it depends on parameters that aren't known yet.
 async fn moment(state: &SessionState, given: Given, parameters: Option<&[ScalarValue]>) -> Result<At> {
     let mut plan = plan(state, &given).await?;
-    if !plan.get_parameter_names()?.is_empty() {
+    if let Some(name) = plan.get_parameter_names()?.into_iter().next() {
         let Some(parameters) = parameters else { return Ok(At::Newest) };
+        if parameters.is_empty() {
+            return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
+        }
         let values = parameters.iter().map(|value| value.clone().into()).collect();
         plan = plan.with_param_values(ParamValues::List(values))?;
     }
