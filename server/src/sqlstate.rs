@@ -59,7 +59,6 @@ impl From<Kind> for SqlState {
             Kind::DuplicateColumn => "42701",
             Kind::AmbiguousColumn => "42702",
             Kind::DuplicateAlias => "42712",
-            Kind::WrongObjectType => "42809",
             Kind::InvalidTableDefinition => "42P16",
             Kind::InvalidColumnReference => "42P10",
             Kind::GroupingError => "42803",

@@ -29,7 +29,6 @@ pub enum Kind {
     DuplicateColumn,
     AmbiguousColumn,
     DuplicateAlias,
-    WrongObjectType,
     InvalidTableDefinition,
     InvalidColumnReference,
     GroupingError,
