@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use deltalake::kernel::Action;
 use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::logstore::LogStoreRef;
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use url::Url;
 
-use crate::change::{Operation, discard, paths, write_new};
+use crate::change::{ACTION, Change, Changed, INSERTED, Operation, discard, paths, write_new};
 use crate::commit::{self, Entry, Reads};
 use crate::definition::{Definition, TableSpec};
 use crate::error::{Error, Result};
@@ -159,6 +160,15 @@ impl Lake {
     ) -> Result<(Written, Option<Kept>)> {
         PROTOCOL.can_write_to(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
         let Insertion { plan, reads_table, returning } = insertion;
+        if snapshot.tells_all_changes() {
+            let action = lit(ScalarValue::Int8(Some(INSERTED))).alias(ACTION);
+            let columns = plan.schema().columns().into_iter().map(Expr::Column).chain([action]);
+            let plan = LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>())?.build()?;
+            let change = Change { reads_table, returning, ..Change::new(plan, Operation::Append) };
+            let changed = self.change(snapshot, change, session).await?;
+            let Changed { inserted: rows, version, files_added, returned, .. } = changed;
+            return Ok((Written { rows, version, files_added }, returned));
+        }
         let store = snapshot.log_store().object_store(None);
         let property = |key: &str| snapshot.properties().get(key).map(String::as_str);
         let files = write_new(plan, session, &snapshot.demands(), store.clone(), property, returning).await?;

@@ -47,11 +47,15 @@ mod commit;
 /// What keeps a table in shape.
 mod upkeep;
 
+/// A transaction block's own view of a table.
+mod block;
+
 /// Errors, worded like PostgreSQL's.
 mod error;
 
-pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, Operation};
 pub use alter::{Alteration, Altered};
+pub use block::Block;
+pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, FILE, Operation, ROW};
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
 pub use external::Format;

@@ -14,6 +14,7 @@ use deltalake::table::config::TablePropertiesExt;
 use deltalake::{DeltaTable, DeltaTableError};
 use url::Url;
 
+use crate::commit::is_private;
 use crate::definition::{COMMENT, Check, Generated};
 use crate::error::{Error, Result};
 use crate::rules::Demands;
@@ -141,6 +142,12 @@ impl Snapshot {
         can && self.inner.state.table_properties().enable_change_data_feed()
     }
 
+    /// Whether every changed row must go through a plan, because later statements of the same transaction block may
+    /// write changes: where there are change files, readers look at nothing else.
+    pub fn tells_all_changes(&self) -> bool {
+        self.keeps_changes() && is_private(&self.inner.log_store)
+    }
+
     pub fn comment(&self) -> Option<&str> {
         self.inner.state.metadata().description()
     }
@@ -228,6 +235,15 @@ impl Snapshot {
         DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
         // Dictionaries would reach the client as such; a partition value costs little as plain text.
         Ok(DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false))
+    }
+
+    /// As queries scan, but with plain text whatever the session says.
+    pub(crate) fn plain_scan_config(&self, session: &SessionState) -> Result<DeltaScanConfig> {
+        Ok(DeltaScanConfig { schema_force_view_types: false, ..self.scan_config(session)? })
+    }
+
+    pub(crate) fn state_ref(&self) -> Arc<EagerSnapshot> {
+        self.inner.state.clone()
     }
 
     pub(crate) fn state(&self) -> &EagerSnapshot {

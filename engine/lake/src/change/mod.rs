@@ -16,6 +16,7 @@ use deltalake::logstore::ObjectStoreRef;
 use serde_json::json;
 
 pub use self::operation::{Clause, Operation};
+pub use self::positions::{FILE, ROW};
 
 use self::intake::{CHANGE_TYPE, ChangeIntake};
 use crate::commit::{self, Entry, Reads};
@@ -30,10 +31,13 @@ use crate::writer::{self, Files, Limits, Output};
 
 mod intake;
 mod operation;
+mod positions;
 
 /// The column of a plan that says what becomes of its row, an `Int8`: 0 it stays as it is, 1 it is the new state of a
 /// row, 2 it goes (and is as it was), 3 it is new. No NULL.
 pub const ACTION: &str = "__alluvia_action";
+/// The [`ACTION`] of a new row.
+pub(crate) const INSERTED: i8 = 3;
 /// What the columns of a row are called as it was before an update: wanted when [`Snapshot::keeps_changes`].
 pub const BEFORE_PREFIX: &str = "__alluvia_before_";
 /// Where the files of the change data feed lie.
@@ -114,7 +118,7 @@ impl Lake {
             let (inserted, updated, files_added, files_removed) = (0, 0, 0, 0);
             return Ok(Changed { version, inserted, updated, deleted, files_added, files_removed, returned });
         }
-        if counts.updated + counts.deleted == 0 {
+        if counts.updated + counts.deleted == 0 && !snapshot.tells_all_changes() {
             // Without them the added and removed files tell the changes.
             discard(&store, std::mem::take(&mut files.changes).into_iter().map(changed_path).collect()).await;
         }
