@@ -8,6 +8,8 @@ use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::TransactionError;
 
+use crate::stores::{StoreError, StoreFault};
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,12 @@ pub enum Error {
     AppendOnly,
     #[error("value of column \"{column}\" cannot be stored: {message}")]
     CastFailed { column: String, message: String },
+    /// An option that a location's store can't have.
+    #[error("{message}")]
+    InvalidOption { message: String },
+    /// What an object store answered, or that it didn't.
+    #[error(transparent)]
+    Store(StoreError),
     #[error("i/o error: {0}")]
     Io(#[source] std::io::Error),
     #[error("out of memory")]
@@ -69,6 +77,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a commit may have landed all the same.
+    pub(crate) fn in_doubt(&self) -> bool {
+        matches!(self, Error::Store(StoreError { fault: StoreFault::Unknown, .. }))
+    }
+
     /// The second sentence of the report: which row, which expression, what the other side said.
     pub fn detail(&self) -> Option<String> {
         match self {
@@ -99,6 +112,7 @@ impl Error {
             Error::UnsupportedType { .. } => "Cast the column to a type that the table can hold, such as text.",
             Error::Conflict { .. } => "Run the statement again.",
             Error::AppendOnly => "Its property delta.appendOnly is true: rows can be added, not changed.",
+            Error::Store(error) => return error.hint.clone(),
             Error::OutOfMemory { .. } => "Raise the memory limit, or write fewer partitions at once.",
             _ => return None,
         };
@@ -118,12 +132,24 @@ impl From<DataFusionError> for Error {
         if let DataFusionError::ResourcesExhausted(message) = error.find_root() {
             return Error::OutOfMemory { message: message.clone() };
         }
+        if let Some(found) = StoreError::find(&error) {
+            return Error::Store(found.clone());
+        }
         Error::DataFusion(error)
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        DeltaTableError::from(error).into()
     }
 }
 
 impl From<DeltaTableError> for Error {
     fn from(error: DeltaTableError) -> Self {
+        if let Some(found) = StoreError::find(&error).filter(|_| !refused_as_taken(&error)) {
+            return Error::Store(found.clone());
+        }
         if let Some(io) = io_error(&error) {
             return Error::Io(std::io::Error::new(io.kind(), error.to_string()));
         }
@@ -163,6 +189,15 @@ impl From<tokio::task::JoinError> for Error {
         }
         Error::Internal { message: format!("a task of the write failed: {error}") }
     }
+}
+
+/// Whether a commit was refused because its version is there, which is a conflict and no fault of the store.
+fn refused_as_taken(error: &DeltaTableError) -> bool {
+    matches!(
+        error,
+        DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::Transaction { source: TransactionError::VersionAlreadyExists(_) }
+    )
 }
 
 /// The i/o error at the bottom of a chain: a full disk reads as one, not as a fault of the format.

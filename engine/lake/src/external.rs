@@ -11,7 +11,7 @@ use datafusion::execution::SessionState;
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::location;
+use crate::{location, stores};
 
 /// How the files of an external table are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +48,7 @@ pub(crate) async fn listing(
     options: &BTreeMap<String, String>,
     session: &SessionState,
 ) -> Result<Arc<dyn TableProvider>> {
-    let path = location::folder(location)?;
-    let in_folder = match tokio::fs::metadata(&path).await {
-        Ok(metadata) => metadata.is_dir(),
-        Err(error) => return Err(Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))),
-    };
-    let url = if in_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) };
-    let url = url.map_err(|()| Error::NotATable { location: location.to_string() })?;
+    let (url, in_folder) = place(location).await?;
     let table_path = ListingTableUrl::try_new(url, None)?;
     let extension = if in_folder { format!(".{}", format.extension()) } else { String::new() };
     let listing = ListingOptions::new(file_format(format, options, session)?).with_file_extension(extension);
@@ -63,11 +57,30 @@ pub(crate) async fn listing(
         None => listing.infer_schema(session, &table_path).await?,
     };
     if schema.fields().is_empty() {
-        let path = path.display();
+        let path = location::display(location);
         return Err(Error::InvalidDefinition { message: format!("no columns could be found at \"{path}\"") });
     }
     let config = ListingTableConfig::new(table_path).with_listing_options(listing).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// The URL of a file or folder, and whether it is a folder. An object store knows no folders: a name that ends with a
+/// slash, or has no extension, is one.
+async fn place(location: &Url) -> Result<(Url, bool)> {
+    if !location::is_local(location) {
+        let name = location.path().rsplit('/').next().unwrap_or_default();
+        return match name.contains('.') {
+            true => Ok((location.clone(), false)),
+            false => Ok((stores::canonical(location)?, true)),
+        };
+    }
+    let path = location::folder(location)?;
+    let in_folder = match tokio::fs::metadata(&path).await {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) => return Err(Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))),
+    };
+    let url = if in_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) };
+    Ok((url.map_err(|()| Error::NotATable { location: location.to_string() })?, in_folder))
 }
 
 fn file_format(

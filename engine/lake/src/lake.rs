@@ -10,7 +10,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use deltalake::kernel::Action;
 use deltalake::kernel::transaction::PROTOCOL;
-use deltalake::logstore::LogStoreRef;
+use deltalake::logstore::{LogStoreRef, ObjectStoreRef};
+use object_store::ObjectStore;
+use object_store::path::Path;
 use parking_lot::Mutex;
 use serde_json::json;
 use url::Url;
@@ -22,9 +24,10 @@ use crate::error::{Error, Result};
 use crate::external::{self, Format};
 use crate::history::{At, Commit, Listing};
 use crate::kept::Kept;
-use crate::location;
+use crate::location::{self, Recorder};
 use crate::rules::Rules;
 use crate::snapshot::Snapshot;
+use crate::stores::{self, Secrets, Stores};
 use crate::writer::Files;
 
 /// Opens and writes Delta tables. Cheap to clone; clones share the list of tables that are being created.
@@ -34,6 +37,7 @@ pub struct Lake {
     creating: Arc<Mutex<HashSet<Url>>>,
     /// Roots of the tables whose upkeep is under way here; those that nobody holds are forgotten.
     tended: Arc<Mutex<HashMap<Url, Arc<tokio::sync::Mutex<()>>>>>,
+    pub(crate) stores: Stores,
 }
 
 /// What a statement has written.
@@ -57,6 +61,39 @@ pub struct Insertion {
 impl Lake {
     pub fn new() -> Lake {
         Lake::default()
+    }
+
+    /// A lake that opens object stores with these secrets; without any, environment variables do.
+    pub fn with_secrets(secrets: Arc<dyn Secrets>) -> Lake {
+        Lake { stores: Stores::new(secrets), ..Lake::default() }
+    }
+
+    /// Whether a location can be one of this lake: its scheme is known, and nothing stands in it that doesn't belong.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedFeature`] of a scheme, [`Error::InvalidDefinition`].
+    pub fn check_location(&self, location: &Url) -> Result<()> {
+        location::root(location).map(|_| ())
+    }
+
+    /// Lets the plans of a session read files at `location`, whatever store they lie in. The URL under which plans
+    /// name it, which differs from `location` for containers of Azure.
+    pub fn register(&self, location: &Url, session: &SessionState) -> Result<Url> {
+        if location::is_local(location) {
+            return Ok(location.clone());
+        }
+        let mut known = stores::canonical(location)?;
+        if !location.path().ends_with('/') {
+            let path = known.path().trim_end_matches('/').to_owned();
+            known.set_path(&path);
+        }
+        self.stores.register(&known, session)?;
+        Ok(known)
+    }
+
+    /// The store that a location of an object store lies in, and its path there.
+    pub fn store(&self, location: &Url) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        self.stores.open(&stores::canonical(location)?)
     }
 
     /// Whether a table of `spec` could be made and written to: its checks and generation expressions can be evaluated,
@@ -103,7 +140,7 @@ impl Lake {
     /// Those of [`Lake::open`], and [`Error::NoSuchVersion`].
     pub async fn open_at(&self, location: &Url, at: At) -> Result<Snapshot> {
         let root = location::root(location)?;
-        let log_store = location::existing_table(&root).await?;
+        let log_store = location::existing_table(&root, &self.stores).await?;
         let version = match at {
             At::Newest => None,
             At::Version(version) => Some(version),
@@ -209,7 +246,7 @@ impl Lake {
         let mut claim = self.claim(location)?;
         let log_store = claim.prepare().await?;
         let property = |key: &str| definition.spec.properties.get(key).map(String::as_str);
-        let store = log_store.object_store(None);
+        let store = claim.store(&log_store);
         let files = match write_new(plan, session, &definition.demands(), store, property, false).await {
             Ok(files) => files,
             Err(error) => {
@@ -228,7 +265,7 @@ impl Lake {
     /// # Errors
     /// [`Error::NotATable`] when the folder holds something else.
     pub async fn remove(&self, location: &Url) -> Result<()> {
-        location::remove_table(&location::root(location)?).await
+        location::remove_table(&location::root(location)?, &self.stores).await
     }
 
     /// Clears away what a creation left at `location` that was killed before its commit. True when the location is
@@ -238,7 +275,7 @@ impl Lake {
         if self.creating.lock().contains(&root) {
             return Ok(false);
         }
-        location::clear_unfinished(&root).await
+        location::clear_unfinished(&root, &self.stores).await
     }
 
     /// A table to scan at a location that this lake doesn't own.
@@ -258,7 +295,10 @@ impl Lake {
                 external::refuse_options(schema.is_some(), options)?;
                 self.open(location).await?.provider(session)
             }
-            Format::Parquet | Format::Csv => external::listing(format, location, schema, options, session).await,
+            Format::Parquet | Format::Csv => {
+                let location = self.register(location, session)?;
+                external::listing(format, &location, schema, options, session).await
+            }
         }
     }
 
@@ -274,7 +314,13 @@ impl Lake {
         if !self.creating.lock().insert(root.clone()) {
             return Err(Error::LocationInUse { location: location::display(&root) });
         }
-        Ok(Claim { root, creating: self.creating.clone(), to_clear: false })
+        Ok(Claim {
+            root,
+            creating: self.creating.clone(),
+            stores: self.stores.clone(),
+            recorder: Recorder::default(),
+            to_clear: false,
+        })
     }
 }
 
@@ -288,22 +334,32 @@ async fn history_of(newest: &Snapshot) -> Result<Listing> {
 struct Claim {
     root: Url,
     creating: Arc<Mutex<HashSet<Url>>>,
+    stores: Stores,
+    /// Of an object store's folder, which no lock keeps other processes out of.
+    recorder: Recorder,
     /// Whether what lies at the location is ours, and no table yet.
     to_clear: bool,
 }
 
 impl Claim {
     async fn prepare(&mut self) -> Result<LogStoreRef> {
-        let log_store = location::vacant(&self.root).await?;
+        let log_store = location::vacant(&self.root, &self.stores).await?;
         self.to_clear = true;
         Ok(log_store)
+    }
+
+    /// Where the table's files go.
+    fn store(&self, log_store: &LogStoreRef) -> ObjectStoreRef {
+        let store = log_store.object_store(None);
+        if location::is_local(&self.root) { store } else { self.recorder.over(store) }
     }
 
     /// Once the commit is under way, dropping the future leaves the location alone: the entry may still land.
     async fn commit(&mut self, log_store: LogStoreRef, definition: Definition, files: Files) -> Result<u64> {
         self.to_clear = false;
         let committed = commit::create(log_store, &self.root, definition, files).await;
-        if committed.is_err() {
+        // Files that an entry names which may have landed stay.
+        if committed.as_ref().is_err_and(|error| !error.in_doubt()) {
             self.give_up().await;
         }
         committed
@@ -311,17 +367,18 @@ impl Claim {
 
     async fn give_up(&mut self) {
         self.to_clear = false;
-        clear(&self.root).await;
+        clear(&self.root, &self.stores, &self.recorder).await;
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         let (root, creating) = (self.root.clone(), self.creating.clone());
+        let (stores, recorder) = (self.stores.clone(), self.recorder.clone());
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if self.to_clear => {
                 runtime.spawn(async move {
-                    clear(&root).await;
+                    clear(&root, &stores, &recorder).await;
                     creating.lock().remove(&root);
                 });
             }
@@ -332,8 +389,15 @@ impl Drop for Claim {
     }
 }
 
-async fn clear(root: &Url) {
-    if let Err(error) = location::clear_unfinished(root).await {
+async fn clear(root: &Url, stores: &Stores, recorder: &Recorder) {
+    let cleared = match location::is_local(root) {
+        true => location::clear_unfinished(root, stores).await.map(|_| ()),
+        false => match stores.log_store(root) {
+            Ok(log_store) => recorder.clear(&log_store.object_store(None)).await,
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = cleared {
         tracing::warn!(location = %root, %error, "could not clear away an unfinished table");
     }
 }

@@ -17,6 +17,8 @@ mod properties;
 mod alter;
 /// Where a table lies, and how its folder is emptied.
 mod location;
+/// Object stores, and what opens them.
+mod stores;
 /// A table as one version of its log has it.
 mod snapshot;
 /// The same as queries scan it.
@@ -64,6 +66,7 @@ pub use kept::{Keeper, Kept};
 pub use lake::{Insertion, Lake, Written};
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
+pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted};
 pub use types::{storable, storable_schema};
 pub use upkeep::{Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
 

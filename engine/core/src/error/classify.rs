@@ -70,6 +70,9 @@ fn character_position(place: &str, text: &str) -> Option<usize> {
 }
 
 fn from_datafusion(error: &DataFusionError) -> Error {
+    if let Some(found) = alluvia_lake::StoreError::find(error) {
+        return super::foreign::from_store(found);
+    }
     match error {
         DataFusionError::ArrowError(error, _) => from_arrow(error),
         DataFusionError::ParquetError(error) => Error::new(Kind::Io, lowercase_first(&error.to_string())),

@@ -1,7 +1,7 @@
 //! Errors of `lake`, `inference` and `udfs`: their words stay, and each gets its kind.
 
 use alluvia_inference::Error as InferenceError;
-use alluvia_lake::Error as LakeError;
+use alluvia_lake::{Error as LakeError, StoreError, StoreFault};
 use alluvia_udfs::FunctionError;
 
 use super::classify::{from_external, lowercase_first};
@@ -34,6 +34,8 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::UndefinedConstraint { .. } => Kind::UndefinedObject,
         LakeError::DuplicateConstraint { .. } => Kind::DuplicateObject,
         LakeError::NotATable { .. } | LakeError::FilesMissing { .. } => Kind::UndefinedFile,
+        LakeError::InvalidOption { .. } => Kind::InvalidParameterValue,
+        LakeError::Store(error) => return from_store(error),
         LakeError::NoSuchVersion { .. } => Kind::InvalidParameterValue,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,
         LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,
@@ -51,6 +53,19 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::Internal { .. } => Kind::Internal,
     };
     described(kind, error.to_string(), error.detail(), error.hint())
+}
+
+pub(super) fn from_store(error: &StoreError) -> Error {
+    let kind = match error.fault {
+        StoreFault::Unauthenticated => Kind::InvalidAuthorization,
+        StoreFault::Denied => Kind::InsufficientPrivilege,
+        StoreFault::NoBucket | StoreFault::NotFound => Kind::UndefinedFile,
+        StoreFault::Unreachable => Kind::ConnectionFailure,
+        StoreFault::Unknown => Kind::CompletionUnknown,
+        StoreFault::Misconfigured => Kind::InvalidParameterValue,
+        StoreFault::Overloaded | StoreFault::Other => Kind::Io,
+    };
+    described(kind, error.to_string(), None, error.hint.clone())
 }
 
 pub(super) fn from_inference(error: &InferenceError) -> Error {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use alluvia_lake::{Lake, StoreKind};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, SqlOption, Value};
 use futures::future::BoxFuture;
 use url::Url;
@@ -152,8 +153,12 @@ pub(super) fn location(text: &str) -> Result<Url> {
     {
         return match url.scheme() {
             "file" => Ok(url),
+            _ if StoreKind::of(&url).is_some() => {
+                Lake::new().check_location(&url)?;
+                Ok(url)
+            }
             scheme => Err(Error::unsupported(format!("the location scheme \"{scheme}\""))
-                .with_hint("Use a path, or a URL that begins with file://.")),
+                .with_hint("Use a path, or a URL that begins with file://, s3://, az://, abfss:// or gs://.")),
         };
     }
     let invalid = || Error::new(Kind::InvalidParameterValue, format!("invalid location \"{text}\""));

@@ -16,7 +16,7 @@ async fn create_within(place: &Place, query: &str, partition_column: Option<&str
     let rules = Arc::new(Rules::compile(&definition.demands(), &plan.schema(), &session).unwrap());
     let config = layout::writer_config(rules.written_schema(), &definition.demands(), |_| None).unwrap();
     let root = place.url("t");
-    let log_store = location::vacant(&root).await.unwrap();
+    let log_store = location::vacant(&root, &Default::default()).await.unwrap();
     let store = log_store.object_store(None);
     let output = Output { store, config, partitioned: partition_column.is_some() };
     let files: Files = write(plan, &session, rules, output, None, None, limits).await.unwrap();
