@@ -147,8 +147,8 @@ impl From<object_store::Error> for Error {
 
 impl From<DeltaTableError> for Error {
     fn from(error: DeltaTableError) -> Self {
-        if let Some(found) = StoreError::find(&error).filter(|_| !refused_as_taken(&error)) {
-            return Error::Store(found.clone());
+        if let Some(found) = store_error(&error).filter(|_| !refused_as_taken(&error)) {
+            return Error::Store(found);
         }
         if let Some(io) = io_error(&error) {
             return Error::Io(std::io::Error::new(io.kind(), error.to_string()));
@@ -188,6 +188,14 @@ impl From<tokio::task::JoinError> for Error {
             return Error::Cancelled;
         }
         Error::Internal { message: format!("a task of the write failed: {error}") }
+    }
+}
+
+/// The store's error in one of the log's library: mostly in its chain, and of the kernel only in its words.
+fn store_error(error: &DeltaTableError) -> Option<StoreError> {
+    match error {
+        DeltaTableError::KernelError(_) => StoreError::recall(&error.to_string()),
+        error => StoreError::find(error).cloned(),
     }
 }
 

@@ -3,10 +3,12 @@
 //! Libraries above pass errors of stores on in many wrappings. Each error that leaves a bucket carries a [`StoreError`]
 //! as its source, which is found again wherever the chain ends up.
 
+use std::collections::VecDeque;
 use std::error::Error as StdError;
 
 use object_store::Error as Raw;
 use object_store::client::{HttpError, HttpErrorKind};
+use parking_lot::Mutex;
 
 /// What went wrong, by who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +66,29 @@ impl StoreError {
         None
     }
 
+    /// The error of a store that `text` repeats. Some libraries pass errors on only as texts; the newest of a process
+    /// are remembered, so that these too are known for what they are.
+    pub fn recall(text: &str) -> Option<StoreError> {
+        RECENT.lock().iter().rev().find(|recent| text.contains(&recent.message)).cloned()
+    }
+
+    fn remember(&self) {
+        let mut recent = RECENT.lock();
+        recent.retain(|known| known.message != self.message);
+        if recent.len() >= RECENT_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(self.clone());
+    }
+
     pub(super) fn into_raw(self, store: &'static str) -> Raw {
+        self.remember();
         Raw::Generic { store, source: Box::new(self) }
     }
 }
+
+const RECENT_MAX: usize = 64;
+static RECENT: Mutex<VecDeque<StoreError>> = Mutex::new(VecDeque::new());
 
 /// `error` with a [`StoreError`] as its source; its variant stays, because code above tells apart by it.
 pub(super) fn translate(bucket: &str, store: &'static str, error: Raw) -> Raw {
@@ -75,6 +96,7 @@ pub(super) fn translate(bucket: &str, store: &'static str, error: Raw) -> Raw {
         return error;
     }
     let found = classify(bucket, &error);
+    found.remember();
     let source = Box::new(found);
     match error {
         Raw::NotFound { path, .. } => Raw::NotFound { path, source },
