@@ -57,8 +57,8 @@ pub(super) async fn remove_table(root: &Url, stores: &Stores) -> Result<()> {
     for entry in entries {
         store.delete(&entry).await?;
     }
-    let rest = names(&store, None).try_filter(|path| futures::future::ready(*path != Path::from(DROPPED_MARK)));
-    let rest: Vec<Path> = rest.try_collect().await?;
+    let mut rest: Vec<Path> = names(&store, None).try_collect().await?;
+    rest.retain(|path| *path != mark);
     delete(&store, rest).await?;
     Ok(store.delete(&mark).await?)
 }
@@ -94,8 +94,9 @@ fn names(store: &ObjectStoreRef, prefix: Option<&Path>) -> BoxStream<'static, ob
 }
 
 async fn delete(store: &ObjectStoreRef, paths: Vec<Path>) -> Result<()> {
-    let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-    Ok(store.delete_stream(paths).try_for_each(|_| futures::future::ready(Ok(()))).await?)
+    let mut deleted = store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
+    while deleted.next().await.transpose()?.is_some() {}
+    Ok(())
 }
 
 /// What a creation has put into a folder that another process may be filling too: it clears away this, and no more.
