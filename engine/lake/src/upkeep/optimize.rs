@@ -28,8 +28,8 @@ use crate::writer::{self, Files, Limits, Output};
 
 /// Bins that are rewritten at once.
 const BINS_AT_ONCE: usize = 8;
-/// Larger than any file: a bin becomes one file, whatever its rows take when they are written anew.
-const NO_LIMIT: &str = "1048576gb";
+/// A bin becomes one file, also when its rows take a little more than before.
+const SLACK: u64 = 2;
 
 /// Which files to rewrite, and how.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,8 @@ impl Lake {
         if groups.is_empty() {
             return Ok(outcome);
         }
-        let rewriting = Rewriting { snapshot, optimize: &optimize, session };
+        let file_bytes_max = target_bytes.saturating_mul(SLACK).to_string();
+        let rewriting = Rewriting { snapshot, optimize: &optimize, file_bytes_max, session };
         let adds = rewriting.all(&groups).await?;
         let removed: Vec<&Candidate> = groups.iter().flat_map(|group| &group.files).collect();
         outcome.partitions = groups.iter().map(|group| &group.partition).collect::<BTreeSet<_>>().len() as u64;
@@ -121,6 +122,8 @@ fn metrics(outcome: &Optimized, optimize: &Optimize) -> serde_json::Value {
 struct Rewriting<'a> {
     snapshot: &'a Snapshot,
     optimize: &'a Optimize,
+    /// As the property that bounds a file would have it.
+    file_bytes_max: String,
     session: &'a SessionState,
 }
 
@@ -194,7 +197,7 @@ impl Rewriting<'_> {
         let demands = Demands { checks: &[], invariants: &[], generated: &[], ..self.snapshot.demands() };
         let rules = Rules::compile(&demands, &plan.schema(), &session)?;
         let property = |key: &str| match key {
-            layout::TARGET_FILE_SIZE if !ordered => Some(NO_LIMIT),
+            layout::TARGET_FILE_SIZE if !ordered => Some(self.file_bytes_max.as_str()),
             key => self.snapshot.properties().get(key).map(String::as_str),
         };
         let config = layout::writer_config(rules.written_schema(), &demands, property)?;
