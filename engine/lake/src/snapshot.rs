@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
-use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, FileSelection};
+use deltalake::delta_datafusion::DeltaScanConfig;
 use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::kernel::{Action, EagerSnapshot, StructTypeExt};
 use deltalake::logstore::{LogStoreRef, get_actions};
@@ -18,7 +18,7 @@ use crate::commit::is_private;
 use crate::definition::{COMMENT, Check, Generated};
 use crate::error::{Error, Result};
 use crate::rules::Demands;
-use crate::scan::{FileInfo, FileList, RowScan, Scanned, ScannedRows};
+use crate::scan::{self, FileInfo, FileList, RowScan};
 use crate::types::plain_schema;
 
 /// How far back a refused log is searched for its protocol.
@@ -183,7 +183,7 @@ impl Snapshot {
     /// `datafusion.execution.parquet.schema_force_view_types` is on, which is its default; partition columns are plain
     /// like the others, not dictionaries. The store is registered with the session's runtime.
     pub fn provider(&self, session: &SessionState) -> Result<Arc<dyn TableProvider>> {
-        Ok(Arc::new(Scanned::new(Arc::new(DeltaScanNext::new(self.inner.state.clone(), self.scan_config(session)?)?))))
+        self.rows(session, RowScan::default())
     }
 
     /// The same with some of its files only, and with columns that say where a row comes from.
@@ -192,21 +192,7 @@ impl Snapshot {
     /// [`Error::Conflict`] when a file is asked for that this version doesn't have; [`Error::InvalidDefinition`] when
     /// the table has a column of the name of an extra one.
     pub fn rows(&self, session: &SessionState, scan: RowScan) -> Result<Arc<dyn TableProvider>> {
-        for name in [&scan.file_column, &scan.row_column].into_iter().flatten() {
-            if self.inner.schema.field_with_name(name).is_ok() {
-                return Err(Error::InvalidDefinition { message: format!("column name \"{name}\" is reserved") });
-            }
-        }
-        let mut config = self.scan_config(session)?;
-        if let Some(name) = &scan.file_column {
-            config = config.with_file_column_name(name);
-        }
-        let mut provider = DeltaScanNext::new(self.inner.state.clone(), config)?;
-        if let Some(files) = &scan.files {
-            provider = provider.with_file_selection(FileSelection::from_file_paths(self.file_list()?.encoded(files)?));
-        }
-        let paths = self.file_list()?.by_address(&self.inner.location)?;
-        Ok(Arc::new(ScannedRows::new(Scanned::new(Arc::new(provider)), paths, scan)))
+        scan::provider(self, session, scan)
     }
 
     /// The files of this version, in the log's order.
@@ -223,7 +209,7 @@ impl Snapshot {
         files.collect::<Vec<_>>().into_iter()
     }
 
-    fn file_list(&self) -> Result<&FileList> {
+    pub(crate) fn file_list(&self) -> Result<&FileList> {
         if let Some(files) = self.inner.files.get() {
             return Ok(files);
         }
@@ -231,7 +217,8 @@ impl Snapshot {
         Ok(self.inner.files.get_or_init(|| files))
     }
 
-    fn scan_config(&self, session: &SessionState) -> Result<DeltaScanConfig> {
+    /// How the library's scans give a table's columns.
+    pub(crate) fn scan_config(&self, session: &SessionState) -> Result<DeltaScanConfig> {
         DeltaTable::new(self.inner.log_store.clone()).update_datafusion_session(session)?;
         // Dictionaries would reach the client as such; a partition value costs little as plain text.
         Ok(DeltaScanConfig::new_from_session(session).with_wrap_partition_values(false))
