@@ -25,6 +25,7 @@ use crate::external::{self, Format};
 use crate::history::{At, Commit, Listing};
 use crate::kept::Kept;
 use crate::location::{self, Recorder};
+use crate::opened::Opened;
 use crate::rules::Rules;
 use crate::snapshot::Snapshot;
 use crate::stores::{self, Secrets, Stores};
@@ -38,6 +39,7 @@ pub struct Lake {
     /// Roots of the tables whose upkeep is under way here; those that nobody holds are forgotten.
     tended: Arc<Mutex<HashMap<Url, Arc<tokio::sync::Mutex<()>>>>>,
     pub(crate) stores: Stores,
+    opened: Arc<Opened>,
 }
 
 /// What a statement has written.
@@ -140,22 +142,14 @@ impl Lake {
     /// Those of [`Lake::open`], and [`Error::NoSuchVersion`].
     pub async fn open_at(&self, location: &Url, at: At) -> Result<Snapshot> {
         let root = location::root(location)?;
-        let log_store = location::existing_table(&root, &self.stores).await?;
-        let version = match at {
-            At::Newest => None,
-            At::Version(version) => Some(version),
+        let snapshot = match at {
+            At::Newest => self.opened.newest(&root, &self.stores).await?,
+            At::Version(version) => self.load(root, version).await?,
             At::Timestamp(timestamp_us) => {
-                let newest = Snapshot::newest(root.clone(), log_store.clone()).await?;
-                Some(history_of(&newest).await?.at(timestamp_us)?)
+                let newest = self.opened.newest(&root, &self.stores).await?;
+                let version = history_of(&newest).await?.at(timestamp_us)?;
+                if version == newest.version() { newest } else { self.load(root, version).await? }
             }
-        };
-        let snapshot = match (Snapshot::load(root, log_store.clone(), version).await, version) {
-            (Err(error), Some(version)) => {
-                let listing = Listing::read(&log_store).await?;
-                let exists = listing.range().is_some_and(|(oldest, newest)| (oldest..=newest).contains(&version));
-                return Err(if exists { error } else { listing.refusal(version) });
-            }
-            (snapshot, _) => snapshot?,
         };
         PROTOCOL.can_read_from(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
         Ok(snapshot)
@@ -265,7 +259,9 @@ impl Lake {
     /// # Errors
     /// [`Error::NotATable`] when the folder holds something else.
     pub async fn remove(&self, location: &Url) -> Result<()> {
-        location::remove_table(&location::root(location)?, &self.stores).await
+        let root = location::root(location)?;
+        self.opened.forget(&root);
+        location::remove_table(&root, &self.stores).await
     }
 
     /// Clears away what a creation left at `location` that was killed before its commit. True when the location is
@@ -307,6 +303,19 @@ impl Lake {
         let mut tended = self.tended.lock();
         tended.retain(|_, lock| Arc::strong_count(lock) > 1);
         tended.entry(root.clone()).or_default().clone()
+    }
+
+    /// # Errors
+    /// [`Error::NoSuchVersion`] when the log doesn't reach the version.
+    async fn load(&self, root: Url, version: u64) -> Result<Snapshot> {
+        let log_store = location::existing_table(&root, &self.stores).await?;
+        let error = match Snapshot::load(root, log_store.clone(), Some(version)).await {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) => error,
+        };
+        let listing = Listing::read(&log_store).await?;
+        let exists = listing.range().is_some_and(|(oldest, newest)| (oldest..=newest).contains(&version));
+        Err(if exists { error } else { listing.refusal(version) })
     }
 
     fn claim(&self, location: &Url) -> Result<Claim> {

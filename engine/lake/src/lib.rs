@@ -21,6 +21,8 @@ mod location;
 mod stores;
 /// A table as one version of its log has it.
 mod snapshot;
+/// The newest of each, kept and brought up to date.
+mod opened;
 /// The same as queries scan it.
 mod scan;
 /// Which versions there are, and when they came about.

@@ -18,6 +18,8 @@ mod constraints;
 mod creation;
 mod failures;
 mod foreign;
+mod opened;
+mod pruning;
 mod reading;
 mod scans;
 mod values;
