@@ -14,6 +14,8 @@ pub mod planning;
 pub mod statements;
 /// Model calls in plans: lifted out of expressions, run as an operator.
 pub mod inference;
+/// Rows that a statement reads more than once.
+mod kept;
 /// What a running statement hands to its client: schema, stream, command tag, cancellation.
 pub mod execution;
 /// Statements under way, and the removal of files that they may still read.

@@ -66,6 +66,7 @@ pub use external::Format;
 pub use history::{At, Commit};
 pub use kept::{Keeper, Kept};
 pub use lake::{Insertion, Lake, Written};
+pub use rules::stored;
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted};

@@ -223,6 +223,15 @@ impl Intake for Rules {
     }
 }
 
+/// `values` as a column of `field` stores them.
+///
+/// # Errors
+/// [`Error::CastFailed`] of the first value that doesn't fit.
+pub fn stored(values: &ArrayRef, field: &Field) -> Result<ArrayRef> {
+    cast::check(field.name(), values.data_type(), field.data_type())?;
+    cast::store(values, field)
+}
+
 fn sources(schema: &Schema, input: &Schema) -> Result<Vec<Option<usize>>> {
     let invalid = |message: String| Error::InvalidDefinition { message };
     for (index, field) in input.fields().iter().enumerate() {

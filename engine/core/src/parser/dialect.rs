@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -36,6 +37,10 @@ impl Dialect for LinearPostgreSql {
     /// `CREATE TABLE t (...) USING delta`.
     fn supports_create_table_using(&self) -> bool {
         true
+    }
+
+    fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
+        super::merging::parse(parser)
     }
 
     as_postgres! {

@@ -5,6 +5,7 @@ mod depth;
 mod dialect;
 mod forms;
 mod intervals;
+pub(crate) mod merging;
 mod names;
 mod patterns;
 mod using;

@@ -5,6 +5,7 @@ mod cooperative;
 mod counts;
 mod field_access;
 mod functions;
+mod given;
 mod order;
 mod overlay;
 mod postgres;
@@ -35,8 +36,10 @@ use crate::settings::Settings;
 use crate::system::SystemTables;
 
 pub(crate) use apart::apart;
+pub(crate) use given::{given_name, with_given};
 use overlay::OverlayCatalogs;
 pub(crate) use overlay::{Overlay, without_path};
+pub(crate) use postgres::assigned;
 
 /// The one database there is.
 pub(crate) const CATALOG: &str = "alluvia";

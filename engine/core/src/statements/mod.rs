@@ -11,6 +11,7 @@ pub mod drop_model;
 pub mod drop_schema;
 pub mod drop_table;
 pub mod insert;
+pub mod merge;
 mod new_table;
 pub mod optimize;
 mod parameters;
@@ -45,6 +46,7 @@ pub struct Usage {
 pub const STATEMENTS: &[Usage] = &[
     query::USAGE,
     insert::USAGE,
+    merge::USAGE,
     create_schema::USAGE,
     create_table::USAGE,
     create_table_as::USAGE,
@@ -96,6 +98,7 @@ pub(crate) async fn describe(
     match ast.as_ref() {
         Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
         Ast::Insert(insert) => insert::describe(session, state, insert, declared).await,
+        Ast::Merge(merge) => merge::describe(session, state, merge, declared).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::describe(session, state, table, declared).await
         }
@@ -129,6 +132,7 @@ async fn run_sql(
     match ast {
         Ast::Query(_) | Ast::Explain { .. } => query::run(session, state, statement, ast, parameters).await,
         Ast::Insert(insert) => insert::run(session, state, insert, parameters).await,
+        Ast::Merge(merge) => merge::run(session, state, merge, parameters).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::run(session, state, statement, table, parameters).await
         }

@@ -21,8 +21,18 @@ const PARAMETERS_MAX: usize = u16::MAX as usize;
 
 /// One type for each parameter up to the highest that is used or declared.
 pub(super) fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
+    parameter_types_of([plan], declared)
+}
+
+/// The same for a statement of several plans.
+pub(super) fn parameter_types_of<'a>(
+    plans: impl IntoIterator<Item = &'a LogicalPlan>,
+    declared: &[Option<DataType>],
+) -> Result<Vec<DataType>> {
     let mut found = Found::default();
-    plan.apply_with_subqueries(|node| found.look_at(node))?;
+    for plan in plans {
+        plan.apply_with_subqueries(|node| found.look_at(node))?;
+    }
     let mut inferred = BTreeMap::new();
     for (name, data_type) in found.types {
         let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());

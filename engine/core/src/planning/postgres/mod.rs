@@ -3,6 +3,8 @@
 
 /// Integer and floating-point arithmetic that fails rather than wraps.
 mod arithmetic;
+/// Values on their way into columns.
+mod assign;
 /// Numbers divided to PostgreSQL's number of digits.
 mod divide;
 /// Intervals times numbers.
@@ -36,6 +38,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+pub(crate) use assign::assigned;
 pub(super) use operators::Operators;
 pub(super) use rule::{ArraysAsText, PostgresMeaning};
 pub(super) use sum::checked_sum;
@@ -78,7 +81,7 @@ impl<O: Operation> ScalarUDFImpl for Function<O> {
     /// below, but stands for them.
     fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        arguments.hash(&mut hasher);
+        (&self.operation, arguments).hash(&mut hasher);
         Ok(format!("{}({:016x})", self.name(), hasher.finish()))
     }
 
