@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::inference::UsageLog;
 use crate::models::Models;
 use crate::reading::Readers;
+use crate::secrets::SecretStore;
 use crate::session::Session;
 
 /// How an engine is opened.
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) models: Arc<Models>,
     pub(crate) lake: Lake,
+    pub(crate) secrets: Arc<SecretStore>,
     pub(crate) usage: Arc<UsageLog>,
     pub(crate) runtime_env: Arc<RuntimeEnv>,
     pub(crate) readers: Readers,
@@ -59,7 +61,8 @@ impl Engine {
     /// Opens the data directory, takes its lock, and sweeps what an interrupted process left behind.
     pub async fn open(config: EngineConfig) -> Result<Arc<Engine>> {
         let catalog = Arc::new(Catalog::open(&config.data_dir).await?);
-        let lake = Lake::new();
+        let secrets = Arc::new(SecretStore::new(Arc::clone(&catalog)));
+        let lake = Lake::with_secrets(Arc::clone(&secrets) as Arc<dyn alluvia_lake::Secrets>);
         catalog.sweep(&lake).await?;
         let models = Arc::new(Models::new(
             Arc::clone(&catalog),
@@ -73,6 +76,7 @@ impl Engine {
             catalog,
             models,
             lake,
+            secrets,
             usage: Arc::new(UsageLog::default()),
             runtime_env,
             readers: Readers::default(),

@@ -28,6 +28,8 @@ pub mod transaction;
 pub mod catalog;
 /// Model files by content, and models ready to run.
 pub mod models;
+/// Credentials of object stores, sealed in the catalog.
+mod secrets;
 /// The `system` schema: metadata and measurements as tables.
 pub mod system;
 /// Errors as a client sees them.

@@ -69,7 +69,7 @@ pub use lake::{Insertion, Lake, Written};
 pub use rules::stored;
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
-pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted};
+pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted, scope};
 pub use types::{storable, storable_schema};
 pub use upkeep::{Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
 

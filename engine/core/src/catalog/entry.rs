@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alluvia_inference::{ModelOptions, ModelSpec};
-use alluvia_lake::Format;
+use alluvia_lake::{Format, StoreKind};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -221,4 +221,32 @@ impl NewModel {
             created_at,
         })
     }
+}
+
+/// A secret that is to be stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewSecret {
+    pub name: String,
+    pub kind: StoreKind,
+    /// The beginning of the URLs that it opens; empty for all of its kind.
+    pub scope: String,
+    /// The options as they may be seen.
+    pub shown: BTreeMap<String, String>,
+    /// All of them, encrypted.
+    pub sealed: Vec<u8>,
+    pub owner: String,
+}
+
+/// Credentials of an object store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretEntry {
+    pub name: String,
+    /// Another one after each change.
+    pub version: u64,
+    pub kind: StoreKind,
+    pub scope: String,
+    pub shown: BTreeMap<String, String>,
+    pub sealed: Vec<u8>,
+    pub owner: String,
+    pub created_at: DateTime<Utc>,
 }

@@ -6,8 +6,11 @@ use super::store;
 use crate::error::{Error, Kind, Result};
 
 /// (number, SQL): numbers count up from 1 without gaps.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("migrations/0001_entries.sql")), (2, include_str!("migrations/0002_views.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_entries.sql")),
+    (2, include_str!("migrations/0002_views.sql")),
+    (10, include_str!("migrations/0010_secrets.sql")),
+];
 
 /// Brings the database up to the newest step, each step in a transaction of its own.
 ///

@@ -26,6 +26,7 @@ pub use changes::Dropped;
 pub use entry::{Attachment, NewView, ViewEntry, ViewRelation, ViewUses};
 pub use entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, format_name};
 pub use entry::{ModelEntry, NewModel, NewTable, Registered, SchemaEntry, TableEntry, TableKind};
+pub(crate) use entry::{NewSecret, SecretEntry};
 pub(crate) use folders::STAGING_PREFIX;
 pub use provider::LakeCatalog;
 pub use snapshot::{CatalogSnapshot, Relation};
@@ -40,8 +41,8 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 use changes::{
-    Attach, Change, CreateSchema, Detach, Draft, DropModel, DropRelations, DropSchemas, PutModel, PutTable, PutView,
-    RenameRelation, RenameSchema, SetComment,
+    Attach, Change, CreateSchema, Detach, Draft, DropModel, DropRelations, DropSchemas, DropSecret, PutModel,
+    PutSecret, PutTable, PutView, RenameRelation, RenameSchema, SetComment,
 };
 use lock::DataDirLock;
 
@@ -183,6 +184,16 @@ impl Catalog {
     /// Errors: [`crate::Kind::UndefinedObject`].
     pub async fn drop_model(&self, name: &str) -> Result<Arc<ModelEntry>> {
         self.change(DropModel { name: name.to_owned() }).await
+    }
+
+    /// Errors: [`crate::Kind::DuplicateObject`] unless `replace`, and of a scope that another secret has.
+    pub(crate) async fn put_secret(&self, secret: NewSecret, replace: bool) -> Result<()> {
+        self.change(PutSecret { secret, replace }).await
+    }
+
+    /// Errors: [`crate::Kind::UndefinedObject`].
+    pub(crate) async fn drop_secret(&self, name: &str) -> Result<()> {
+        self.change(DropSecret { name: name.to_owned() }).await
     }
 
     /// Runs one change in one transaction. The change runs in a task of its own, so that a caller who goes away in the

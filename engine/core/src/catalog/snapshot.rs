@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entry::{Attachment, ModelEntry, SchemaEntry, TableEntry, ViewEntry};
+use super::entry::{Attachment, ModelEntry, SchemaEntry, SecretEntry, TableEntry, ViewEntry};
 
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSnapshot {
@@ -11,6 +11,7 @@ pub struct CatalogSnapshot {
     pub version: u64,
     pub schemas: BTreeMap<String, SchemaEntry>,
     pub models: BTreeMap<String, Arc<ModelEntry>>,
+    pub secrets: BTreeMap<String, Arc<SecretEntry>>,
     pub attachments: BTreeMap<String, Attachment>,
     /// By OID and column; the column is empty for the thing itself.
     pub comments: BTreeMap<(u32, String), String>,

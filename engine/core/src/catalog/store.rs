@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alluvia_lake::StoreKind;
 use arrow_schema::Schema;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 use url::Url;
 
-use super::entry::{Attachment, ModelEntry, SchemaEntry, TableEntry, TableKind, ViewEntry};
+use super::entry::{Attachment, ModelEntry, SchemaEntry, SecretEntry, TableEntry, TableKind, ViewEntry};
 use super::snapshot::CatalogSnapshot;
 use super::{folders, migrations};
 use crate::error::{Error, Kind, Result};
@@ -96,6 +97,9 @@ pub(super) async fn load(connection: &mut SqliteConnection, data_dir: &Path) -> 
     load_names(connection, &mut snapshot).await?;
     for model in load_models(connection).await? {
         snapshot.models.insert(model.name.clone(), Arc::new(model));
+    }
+    for secret in load_secrets(connection).await? {
+        snapshot.secrets.insert(secret.name.clone(), Arc::new(secret));
     }
     Ok(snapshot)
 }
@@ -180,6 +184,27 @@ fn model_entry(row: ModelRow) -> Result<ModelEntry> {
         .with_timezone(&Utc);
     let (options, spec) = (from_json(&options)?, from_json(&spec)?);
     Ok(ModelEntry { oid: parse_oid(oid)?, name, sha256, source, options, spec, owner, created_at })
+}
+
+type SecretRow = (String, i64, String, String, String, Vec<u8>, String, String);
+
+async fn load_secrets(connection: &mut SqliteConnection) -> Result<Vec<SecretEntry>> {
+    let rows: Vec<SecretRow> =
+        sqlx::query_as("SELECT name, version, type, scope, shown, sealed, owner, created_at FROM secrets")
+            .fetch_all(connection)
+            .await
+            .map_err(error)?;
+    rows.into_iter().map(secret_entry).collect()
+}
+
+fn secret_entry(row: SecretRow) -> Result<SecretEntry> {
+    let (name, version, kind, scope, shown, sealed, owner, created_at) = row;
+    let invalid = |what: &str| damaged(&format!("secret {name} has no valid {what}"));
+    let kind = StoreKind::parse(&kind).ok_or_else(|| invalid("type"))?;
+    let version = u64::try_from(version).map_err(|_| invalid("version"))?;
+    let created_at = DateTime::parse_from_rfc3339(&created_at).map_err(|_| invalid("creation time"))?;
+    let created_at = created_at.with_timezone(&Utc);
+    Ok(SecretEntry { name, version, kind, scope, shown: from_json(&shown)?, sealed, owner, created_at })
 }
 
 /// Folders, relative to the data directory, that are being made or removed.

@@ -23,7 +23,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Kind, Result, from_parser};
 use crate::statements::create_model::CreateModel;
+use crate::statements::create_secret::CreateSecret;
 use crate::statements::drop_model::DropModel;
+use crate::statements::drop_secret::DropSecret;
 use crate::statements::upkeep::Upkeep;
 
 pub(crate) use calls::mentions_default_embedding;
@@ -48,6 +50,8 @@ pub(crate) enum StatementKind {
     CreateExternalTable(Box<CreateExternalTable>),
     CreateModel(CreateModel),
     DropModel(DropModel),
+    CreateSecret(CreateSecret),
+    DropSecret(DropSecret),
     Upkeep(Box<Upkeep>),
 }
 
@@ -116,6 +120,14 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
         ("DROP", "MODEL") => {
             skip(&mut parser.parser, 2);
             Ok(StatementKind::DropModel(DropModel::parse(&mut parser.parser).map_err(sql_error)?))
+        }
+        ("CREATE", "SECRET") => {
+            skip(&mut parser.parser, if or_replace { 4 } else { 2 });
+            Ok(StatementKind::CreateSecret(CreateSecret::parse(&mut parser.parser, or_replace).map_err(sql_error)?))
+        }
+        ("DROP", "SECRET") => {
+            skip(&mut parser.parser, 2);
+            Ok(StatementKind::DropSecret(DropSecret::parse(&mut parser.parser).map_err(sql_error)?))
         }
         ("ABORT", _) => {
             skip(&mut parser.parser, if ["WORK", "TRANSACTION"].contains(&object) { 2 } else { 1 });

@@ -4,11 +4,13 @@ pub mod checkpoint;
 pub mod create_external_table;
 pub mod create_model;
 pub mod create_schema;
+pub mod create_secret;
 pub mod create_table;
 pub mod create_table_as;
 pub mod describe_table;
 pub mod drop_model;
 pub mod drop_schema;
+pub mod drop_secret;
 pub mod drop_table;
 pub mod insert;
 pub mod merge;
@@ -52,9 +54,11 @@ pub const STATEMENTS: &[Usage] = &[
     create_table_as::USAGE,
     create_external_table::USAGE,
     create_model::USAGE,
+    create_secret::USAGE,
     drop_schema::USAGE,
     drop_table::USAGE,
     drop_model::USAGE,
+    drop_secret::USAGE,
     optimize::USAGE,
     vacuum::USAGE,
     restore::USAGE,
@@ -118,6 +122,8 @@ pub(crate) async fn run(
         StatementKind::CreateExternalTable(table) => create_external_table::run(session, state, table).await,
         StatementKind::CreateModel(model) => model.run(session).await,
         StatementKind::DropModel(model) => model.run(session).await,
+        StatementKind::CreateSecret(secret) => secret.run(session).await,
+        StatementKind::DropSecret(secret) => secret.run(session).await,
         StatementKind::Upkeep(upkeep) => upkeep.run(session, state).await,
     }
 }

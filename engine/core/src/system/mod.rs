@@ -4,6 +4,7 @@ mod inference_usage;
 mod models;
 mod provider;
 mod schemas;
+mod secrets;
 mod tables;
 
 use std::fmt::Debug;
@@ -45,6 +46,7 @@ impl SystemTables {
                 Arc::new(inference_usage::InferenceUsageTable::new(usage)),
                 Arc::new(models::ModelsTable::new(Arc::clone(&catalog), models)),
                 Arc::new(schemas::SchemasTable::new(Arc::clone(&catalog))),
+                Arc::new(secrets::SecretsTable::new(Arc::clone(&catalog))),
                 Arc::new(tables::TablesTable::new(catalog)),
             ],
         }

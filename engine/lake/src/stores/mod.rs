@@ -26,8 +26,8 @@ mod s3;
 
 pub use fault::{StoreError, StoreFault};
 pub use options::{OptionError, StoreOptions, redacted};
-pub use scheme::StoreKind;
 pub(crate) use scheme::canonical;
+pub use scheme::{StoreKind, scope};
 
 use std::collections::HashMap;
 use std::fmt::Debug;

@@ -88,6 +88,24 @@ pub(crate) fn canonical(location: &Url) -> Result<Url> {
     Url::parse(&text).map_err(|_| malformed(location))
 }
 
+/// A secret's scope as locations are compared with it; empty for all locations of a kind.
+///
+/// # Errors
+/// [`Error::InvalidOption`] when it is no URL of that kind.
+pub fn scope(kind: StoreKind, text: &str) -> Result<String> {
+    if kind.schemes().contains(&text) {
+        return Ok(String::new());
+    }
+    let invalid = || Error::InvalidOption {
+        message: format!("a scope of type {} begins with {}", kind.name(), kind.schemes().join(" or ")),
+    };
+    let url = Url::parse(text).map_err(|_| invalid())?;
+    if StoreKind::of(&url) != Some(kind) {
+        return Err(invalid());
+    }
+    Ok(canonical(&url).map_err(|_| invalid())?.as_str().trim_end_matches('/').to_owned())
+}
+
 /// The bucket, or `container` or `container.account.host`, of a location.
 pub(super) fn bucket_name(location: &Url) -> Option<&str> {
     location.host_str().filter(|host| !host.is_empty())

@@ -6,6 +6,7 @@ mod folders;
 mod models;
 mod relations;
 mod schemas;
+mod secrets;
 mod tables;
 mod views;
 
@@ -16,6 +17,7 @@ pub(super) use models::{DropModel, PutModel, check_new_model};
 pub use relations::Dropped;
 pub(super) use relations::{DropRelations, RenameRelation};
 pub(super) use schemas::{CreateSchema, DropSchemas, RenameSchema};
+pub(super) use secrets::{DropSecret, PutSecret};
 pub(super) use tables::PutTable;
 pub(super) use views::PutView;
 
