@@ -24,6 +24,7 @@ impl SqlState {
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     pub const INVALID_BINARY_REPRESENTATION: Self = Self("22P03");
+    pub const BAD_COPY_FILE_FORMAT: Self = Self("22P04");
     pub const ARRAY_SUBSCRIPT_ERROR: Self = Self("2202E");
     pub const INVALID_STATEMENT_NAME: Self = Self("26000");
     pub const INVALID_AUTHORIZATION: Self = Self("28000");
@@ -120,6 +121,7 @@ impl From<ValueKind> for SqlState {
             ValueKind::NullNotAllowed => Self::NULL_VALUE_NOT_ALLOWED,
             ValueKind::RaggedArray => Self::ARRAY_SUBSCRIPT_ERROR,
             ValueKind::LimitExceeded => Self::PROGRAM_LIMIT_EXCEEDED,
+            ValueKind::BadCopyFormat => Self::BAD_COPY_FILE_FORMAT,
             ValueKind::Unsupported => Self::FEATURE_NOT_SUPPORTED,
             ValueKind::ProtocolViolation => Self::PROTOCOL_VIOLATION,
             ValueKind::Internal => Self::INTERNAL_ERROR,

@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::error::{Error, Result};
 use crate::reading::Reading;
+use crate::statements::copy::Copying;
 
 /// One statement under way. Dropping it ends scans and inference.
 pub struct Execution {
@@ -26,11 +27,13 @@ pub struct Execution {
     pub stream: SendableRecordBatchStream,
     pub tag: CommandTag,
     pub notices: Vec<Notice>,
+    /// What is exchanged with the client beside messages; a COPY's alone.
+    pub copy: Option<Copying>,
 }
 
 impl Execution {
     pub fn rows(verb: &'static str, stream: SendableRecordBatchStream) -> Self {
-        Self { schema: stream.schema(), returns_rows: true, stream, tag: CommandTag::Rows(verb), notices: vec![] }
+        Self { schema: stream.schema(), returns_rows: true, stream, tag: CommandTag::Rows(verb), notices: vec![], copy: None }
     }
 
     /// A statement that is done when it returns, and has no rows.
@@ -43,6 +46,7 @@ impl Execution {
             stream: Box::pin(stream),
             tag: CommandTag::Done(tag.into()),
             notices: vec![],
+            copy: None,
         }
     }
 
@@ -79,7 +83,7 @@ pub enum CommandTag {
 impl CommandTag {
     pub fn render(&self, rows: u64) -> String {
         match self {
-            Self::Rows("SELECT") => format!("SELECT {rows}"),
+            Self::Rows(verb @ ("SELECT" | "COPY")) => format!("{verb} {rows}"),
             Self::Rows(verb) => verb.to_string(),
             Self::Done(tag) => tag.clone(),
             Self::Deallocate(Some(_)) => "DEALLOCATE".to_string(),

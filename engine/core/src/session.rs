@@ -14,7 +14,7 @@ use crate::execution::{Execution, Limits, StatementContext};
 use crate::parser::{self, Statement};
 use crate::planning::{Overlay, session_state};
 use crate::settings::Settings;
-use crate::statements;
+use crate::statements::{self, copy::CopyIn};
 use crate::transaction::Transaction;
 pub use crate::transaction::TransactionStatus;
 
@@ -105,6 +105,12 @@ impl Session {
         Ok(execution)
     }
 
+    /// Takes the rows that a COPY waits for, in one commit or none; gives their number. An error aborts an open
+    /// transaction block, and so does the caller, by `fail`, when it gives up: dropping the future commits nothing.
+    pub async fn copy_in(&self, copy: CopyIn) -> Result<u64> {
+        statements::copy::load(self, copy).await.inspect_err(|_| self.fail())
+    }
+
     /// The value of a setting; `None` when there is none of that name.
     pub fn setting(&self, name: &str) -> Option<String> {
         self.settings.lock().value(name)
@@ -171,7 +177,7 @@ impl Session {
         state
     }
 
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits::new(self.token.lock().clone(), self.settings.lock().statement_timeout(), self.engine.readers.begin())
     }
 

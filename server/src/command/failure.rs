@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use alluvia_core::Kind;
 use alluvia_server::ListenError;
+use alluvia_server::protocol::report::Report;
 
 /// Printed in psql's layout: `ERROR:  message`, `DETAIL:  ...`, `HINT:  ...`.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub struct CommandError {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    context: Option<String>,
     exit_code: u8,
 }
 
@@ -22,7 +24,7 @@ const EXIT_USAGE: u8 = 2;
 
 impl CommandError {
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), detail: None, hint: None, exit_code: EXIT_FAILED }
+        Self { message: message.into(), detail: None, hint: None, context: None, exit_code: EXIT_FAILED }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
@@ -47,6 +49,9 @@ impl fmt::Display for CommandError {
         if let Some(hint) = &self.hint {
             write!(formatter, "\nHINT:  {hint}")?;
         }
+        if let Some(context) = &self.context {
+            write!(formatter, "\nCONTEXT:  {context}")?;
+        }
         Ok(())
     }
 }
@@ -54,13 +59,20 @@ impl fmt::Display for CommandError {
 impl From<alluvia_core::Error> for CommandError {
     fn from(error: alluvia_core::Error) -> Self {
         let exit_code = if error.kind == Kind::ConfigurationInvalid { EXIT_USAGE } else { EXIT_FAILED };
-        Self { message: error.message, detail: error.detail, hint: error.hint, exit_code }
+        Self { message: error.message, detail: error.detail, hint: error.hint, context: None, exit_code }
     }
 }
 
 impl From<alluvia_server::protocol::error::ValueError> for CommandError {
     fn from(error: alluvia_server::protocol::error::ValueError) -> Self {
-        Self { message: error.message, detail: error.detail, hint: error.hint, exit_code: EXIT_FAILED }
+        Self { message: error.message, detail: error.detail, hint: error.hint, context: None, exit_code: EXIT_FAILED }
+    }
+}
+
+impl From<Report> for CommandError {
+    fn from(report: Report) -> Self {
+        let Report { message, detail, hint, context, .. } = report;
+        Self { message, detail, hint, context, exit_code: EXIT_FAILED }
     }
 }
 
@@ -71,6 +83,7 @@ impl From<ListenError> for CommandError {
             message: error.to_string(),
             detail: error.detail().map(str::to_string),
             hint: error.hint().map(str::to_string),
+            context: None,
             exit_code,
         }
     }

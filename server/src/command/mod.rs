@@ -1,6 +1,7 @@
 //! What the `alluvia` command does: its subcommands, one file each, and what they share.
 
 mod config;
+mod copy;
 mod failure;
 mod output;
 mod serve;

@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use alluvia_core::{Engine, EngineConfig, Session, Statement};
+use alluvia_core::{Copying, Engine, EngineConfig, Session, Statement};
 use clap::Args;
 use futures::StreamExt;
 
+use super::copy::{copy_in, copy_out};
 use super::output::{Format, Output, OutputError};
 use super::{CommandError, statement_runtime};
 
@@ -34,9 +35,10 @@ pub fn run(arguments: &SqlArguments) -> Result<(), CommandError> {
         (None, None) => return Err(CommandError::usage("give statements by -c or -f")),
     };
     let runtime = statement_runtime()?;
+    let input_free = arguments.file.as_deref() != Some(Path::new("-"));
     let (data_dir, format) = (arguments.data_dir.clone(), arguments.format);
     // On one of the runtime's threads, for their stack.
-    let ran = runtime.block_on(async { tokio::spawn(async move { run_text(data_dir, &sql, format).await }).await });
+    let ran = runtime.block_on(async { tokio::spawn(async move { run_text(data_dir, &sql, format, input_free).await }).await });
     ran.map_err(|error| CommandError::failed(format!("internal error: {error}")))?
 }
 
@@ -51,11 +53,11 @@ fn read(file: &Path) -> Result<String, CommandError> {
     Ok(text)
 }
 
-async fn run_text(data_dir: PathBuf, sql: &str, format: Format) -> Result<(), CommandError> {
+async fn run_text(data_dir: PathBuf, sql: &str, format: Format, input_free: bool) -> Result<(), CommandError> {
     let engine = Engine::open(EngineConfig::new(data_dir)).await?;
     let user = std::env::var("USER").unwrap_or_else(|_| "alluvia".to_string());
     let session = engine.session(&user, "alluvia")?;
-    let ran = run_statements(&session, sql, format).await;
+    let ran = run_statements(&session, sql, format, input_free).await;
     session.close().await;
     match ran {
         // Whoever read the output has seen enough.
@@ -66,18 +68,28 @@ async fn run_text(data_dir: PathBuf, sql: &str, format: Format) -> Result<(), Co
     }
 }
 
-async fn run_statements(session: &Session, sql: &str, format: Format) -> Result<(), OutputError> {
+/// `input_free`: standard input isn't where the statements come from.
+async fn run_statements(session: &Session, sql: &str, format: Format, input_free: bool) -> Result<(), OutputError> {
     for statement in session.parse(sql)? {
-        run_one(session, statement, format).await?;
+        run_one(session, statement, format, input_free).await?;
     }
     Ok(())
 }
 
-async fn run_one(session: &Session, statement: Statement, format: Format) -> Result<(), OutputError> {
+async fn run_one(session: &Session, statement: Statement, format: Format, input_free: bool) -> Result<(), OutputError> {
     let prepared = session.prepare(statement, &[]).await?;
     let mut execution = session.execute(&prepared, vec![]).await?;
     for notice in &execution.notices {
         eprintln!("{}:  {}", notice.severity, notice.message);
+    }
+    match execution.copy.take() {
+        Some(Copying::Out(copied)) => return copy_out(session, execution, copied).await,
+        Some(Copying::In(_)) if !input_free => {
+            let message = "COPY FROM STDIN has no input: the statements are read from it";
+            return Err(CommandError::usage(message).into());
+        }
+        Some(Copying::In(copy)) => return copy_in(session, *copy, execution.tag, format).await,
+        None => {}
     }
     let mut output = Output::new(&execution.schema, format, session)?;
     while let Some(batch) = execution.stream.next().await {

@@ -109,8 +109,8 @@ async fn converse(
     tracing::debug!(process_id = session.process_id(), user = session.user(), "connection ready");
 
     let (frames, received) = queue::channel();
-    let worker = Worker::new(Arc::clone(&session), outbox, target);
-    let mut worker = AbortOnDrop(shared.statements.spawn(worker.run(received, shared.shutdown.clone())));
+    let worker = Worker::new(Arc::clone(&session), outbox, received, target);
+    let mut worker = AbortOnDrop(shared.statements.spawn(worker.run(shared.shutdown.clone())));
     let worker_ended = tokio::select! {
         _ = &mut worker.0 => true,
         ended = receive(&mut read, buffer, &frames) => {

@@ -24,6 +24,8 @@ pub enum Kind {
     RaggedArray,
     /// 54000: a value, row or nesting over the limits of the protocol.
     LimitExceeded,
+    /// 22P04: data of a COPY that aren't rows of its format.
+    BadCopyFormat,
     /// 0A000: a PostgreSQL type that has no counterpart here.
     Unsupported,
     /// 08P01: the client broke the protocol.

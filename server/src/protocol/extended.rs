@@ -149,8 +149,14 @@ impl Worker {
             }
             PortalState::Bound => {
                 let deadline = self.deadline();
-                let execution = self.session.execute(prepared, portal.parameters.clone()).await?;
+                let mut execution = self.session.execute(prepared, portal.parameters.clone()).await?;
                 self.send_notices(&execution)?;
+                if let Some(copying) = execution.copy.take() {
+                    let tag = execution.tag.clone();
+                    let rows = self.copy(execution, copying, deadline).await?;
+                    portal.state = PortalState::Done(CommandTag::Done(tag.render(rows)));
+                    return Ok((0, Stop::End));
+                }
                 if !execution.returns_rows {
                     portal.state = PortalState::Done(exhaust(execution).await?);
                     return Ok((0, Stop::End));

@@ -32,6 +32,9 @@ mod extended;
 /// Prepared statements, portals, and rows on their way out.
 mod portal;
 
+/// COPY: rows as text, CSV and PostgreSQL's binary form, in both directions.
+pub mod copy;
+
 /// RowDescription and format codes.
 mod describe;
 

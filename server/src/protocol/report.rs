@@ -32,6 +32,8 @@ pub struct Report {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// Where in a COPY's data it happened.
+    pub context: Option<String>,
     /// 1-based, in characters of the statement's text.
     pub position: Option<usize>,
 }
@@ -39,7 +41,7 @@ pub struct Report {
 impl Report {
     pub fn new(state: SqlState, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { severity: Severity::Error, state, message, detail: None, hint: None, position: None }
+        Self { severity: Severity::Error, state, message, detail: None, hint: None, context: None, position: None }
     }
 
     pub fn fatal(state: SqlState, message: impl Into<String>) -> Self {
@@ -68,6 +70,11 @@ impl Report {
         self
     }
 
+    pub fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
     pub fn is_fatal(&self) -> bool {
         self.severity == Severity::Fatal
     }
@@ -79,6 +86,7 @@ impl Report {
         fields.push((b'M', without_nul(self.message)));
         fields.extend(self.detail.map(|detail| (b'D', without_nul(detail))));
         fields.extend(self.hint.map(|hint| (b'H', without_nul(hint))));
+        fields.extend(self.context.map(|context| (b'W', without_nul(context))));
         fields.extend(self.position.map(|position| (b'P', position.to_string())));
         PgWireBackendMessage::ErrorResponse(ErrorResponse::new(fields))
     }
@@ -108,6 +116,7 @@ impl From<alluvia_core::Error> for Report {
             message: error.message,
             detail: error.detail,
             hint: error.hint,
+            context: None,
             position: error.position,
         }
     }
@@ -121,6 +130,7 @@ impl From<super::error::ValueError> for Report {
             message: error.message,
             detail: error.detail,
             hint: error.hint,
+            context: None,
             position: None,
         }
     }

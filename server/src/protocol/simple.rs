@@ -35,9 +35,12 @@ impl Worker {
             return Err(error.into());
         }
         let deadline = self.deadline();
-        let execution = self.session.execute(&prepared, vec![]).await?;
+        let mut execution = self.session.execute(&prepared, vec![]).await?;
         self.send_notices(&execution)?;
-        let (tag, rows) = if execution.returns_rows {
+        let (tag, rows) = if let Some(copying) = execution.copy.take() {
+            let tag = execution.tag.clone();
+            (tag, self.copy(execution, copying, deadline).await?)
+        } else if execution.returns_rows {
             let formats = vec![Format::Text; execution.schema.fields().len()];
             self.outbox.send(row_description(&execution.schema, &formats)?)?;
             let mut running = Running::new(execution, &formats, &self.encode_options()?, deadline)?;

@@ -33,6 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Worker {
     pub(super) session: Arc<Session>,
     pub(super) outbox: Outbox,
+    /// What the client sends: a COPY takes its data off it.
+    pub(super) frames: FrameReceiver,
     pub(super) statements: HashMap<String, Arc<PreparedStatement>>,
     pub(super) portals: HashMap<String, Portal>,
     /// Of the message that is dealt with now.
@@ -51,10 +53,11 @@ enum Then {
 }
 
 impl Worker {
-    pub fn new(session: Arc<Session>, outbox: Outbox, cancel_target: Arc<CancelTarget>) -> Self {
+    pub fn new(session: Arc<Session>, outbox: Outbox, frames: FrameReceiver, cancel_target: Arc<CancelTarget>) -> Self {
         Self {
             session,
             outbox,
+            frames,
             statements: HashMap::new(),
             portals: HashMap::new(),
             cancelled: CancellationToken::new(),
@@ -65,13 +68,13 @@ impl Worker {
     }
 
     /// Deals with messages until the connection is to end. Dropping the future ends what runs.
-    pub async fn run(mut self, mut frames: FrameReceiver, shutdown: Shutdown) {
+    pub async fn run(mut self, shutdown: Shutdown) {
         loop {
             let arrival = tokio::select! {
                 biased;
                 () = shutdown.forced() => return self.farewell(Report::admin_shutdown()).await,
                 () = shutdown.draining(), if !self.in_pipeline => return self.farewell(Report::admin_shutdown()).await,
-                arrival = frames.receive() => arrival,
+                arrival = self.frames.receive() => arrival,
             };
             let frame = match arrival {
                 Some(Arrival::Frame(frame)) => frame,

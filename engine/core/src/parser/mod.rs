@@ -22,6 +22,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Kind, Result, from_parser};
+use crate::statements::copy::parse::Copy;
 use crate::statements::create_model::CreateModel;
 use crate::statements::create_secret::CreateSecret;
 use crate::statements::drop_model::DropModel;
@@ -53,6 +54,7 @@ pub(crate) enum StatementKind {
     CreateSecret(CreateSecret),
     DropSecret(DropSecret),
     Upkeep(Box<Upkeep>),
+    Copy(Box<Copy>),
 }
 
 /// Splits a text into its statements. A text without any (blank, or only comments) gives none.
@@ -129,6 +131,10 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
             skip(&mut parser.parser, 2);
             Ok(StatementKind::DropSecret(DropSecret::parse(&mut parser.parser).map_err(sql_error)?))
         }
+        ("COPY", _) => {
+            skip(&mut parser.parser, 1);
+            Ok(StatementKind::Copy(Box::new(Copy::parse(&mut parser.parser, parse_copied)?)))
+        }
         ("ABORT", _) => {
             skip(&mut parser.parser, if ["WORK", "TRANSACTION"].contains(&object) { 2 } else { 1 });
             Ok(StatementKind::Sql(Box::new(ast::Statement::Rollback { chain: false, savepoint: None })))
@@ -138,6 +144,12 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
             None => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
         },
     }
+}
+
+/// What COPY has in parentheses.
+fn parse_copied(parser: &mut Parser<'_>) -> Result<Statement, DataFusionError> {
+    let statement = parser.parse_statement().map_err(sql_error)?;
+    Ok(finish(StatementKind::Sql(Box::new(statement)))?)
 }
 
 /// Model calls get their arguments in order; a query's columns get PostgreSQL's names.

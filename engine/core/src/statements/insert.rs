@@ -64,11 +64,11 @@ pub(super) async fn run(
     let dml = plan(session, state, insert).await?;
     let input = nullable_values(query::with_parameters(dml.input.as_ref().clone(), parameters)?)?;
     let rows = if target::in_block(session) {
-        append_in_block(session, state, &target, insert, input).await?
+        append_in_block(session, state, &target, Some(insert), input).await?
     } else {
         let entry = target.entry(session)?;
         check_insertable(&entry)?;
-        append(session, state, &entry.location, insert, input).await?
+        append(session, state, &entry.location, Some(insert), input).await?
     };
     Ok(Execution::done(format!("INSERT 0 {rows}")))
 }
@@ -178,12 +178,17 @@ async fn append(
     session: &Session,
     state: &SessionState,
     location: &Url,
-    insert: &Insert,
+    insert: Option<&Insert>,
     input: LogicalPlan,
 ) -> Result<u64> {
     let snapshot = session.engine.lake.open(location).await?;
-    let generated = snapshot.generated().iter().map(|generated| generated.column.clone()).collect();
-    let input = without_unnamed(input, insert, &generated)?;
+    let input = match insert {
+        Some(insert) => {
+            let generated = snapshot.generated().iter().map(|generated| generated.column.clone()).collect();
+            without_unnamed(input, insert, &generated)?
+        }
+        None => input,
+    };
     Ok(session.engine.lake.append(&snapshot, input, state).await?.rows)
 }
 
@@ -203,11 +208,41 @@ fn without_unnamed(input: LogicalPlan, insert: &Insert, generated: &HashSet<Stri
     Ok(LogicalPlanBuilder::from(input).project(kept)?.build()?)
 }
 
+/// Adds the rows of a plan whose columns are those of the table, some left out: for statements other than INSERT.
+pub(super) async fn append_rows(
+    session: &Session,
+    state: &SessionState,
+    target: &Target,
+    input: LogicalPlan,
+) -> Result<u64> {
+    if target::in_block(session) {
+        return append_in_block(session, state, target, None, input).await;
+    }
+    let entry = target.entry(session)?;
+    check_insertable(&entry)?;
+    append(session, state, &entry.location, None, input).await
+}
+
+/// The columns that a table computes itself; none of what isn't a Delta table of this catalog.
+pub(super) async fn generated_columns(session: &Session, name: &ObjectName) -> Result<HashSet<String>> {
+    let Ok(target) = Target::existing(session, name) else { return Ok(HashSet::new()) };
+    let location = match target.entry(session) {
+        Ok(entry) if check_insertable(&entry).is_ok() => entry.location,
+        Ok(_) => return Ok(HashSet::new()),
+        Err(_) => match created_in_block(session) {
+            Some(location) => location,
+            None => return Ok(HashSet::new()),
+        },
+    };
+    let snapshot = session.engine.lake.open(&location).await?;
+    Ok(snapshot.generated().iter().map(|generated| generated.column.clone()).collect())
+}
+
 async fn append_in_block(
     session: &Session,
     state: &SessionState,
     target: &Target,
-    insert: &Insert,
+    insert: Option<&Insert>,
     input: LogicalPlan,
 ) -> Result<u64> {
     if let Some(location) = created_in_block(session) {

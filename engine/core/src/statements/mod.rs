@@ -1,6 +1,7 @@
 //! What each statement does, one file each. This file only tells them apart.
 
 pub mod checkpoint;
+pub mod copy;
 pub mod create_external_table;
 pub mod create_model;
 pub mod create_schema;
@@ -49,6 +50,7 @@ pub const STATEMENTS: &[Usage] = &[
     query::USAGE,
     insert::USAGE,
     merge::USAGE,
+    copy::USAGE,
     create_schema::USAGE,
     create_table::USAGE,
     create_table_as::USAGE,
@@ -125,6 +127,7 @@ pub(crate) async fn run(
         StatementKind::CreateSecret(secret) => secret.run(session).await,
         StatementKind::DropSecret(secret) => secret.run(session).await,
         StatementKind::Upkeep(upkeep) => upkeep.run(session, state).await,
+        StatementKind::Copy(copy) => copy::run(session, state, copy).await,
     }
 }
 

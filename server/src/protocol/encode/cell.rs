@@ -37,7 +37,7 @@ where
 }
 
 /// An array with the code that writes it: nulls are told apart here, once for all types.
-pub(super) struct Column {
+pub(in crate::protocol) struct Column {
     nulls: Option<NullBuffer>,
     cell: Box<dyn Cell>,
 }
@@ -50,18 +50,18 @@ impl Column {
     }
 
     #[inline]
-    pub(super) fn is_null(&self, row: usize) -> bool {
+    pub(in crate::protocol) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// Appends the value of a row that isn't null, without its length.
-    pub(super) fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    pub(in crate::protocol) fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
         self.cell.write(row, out)
     }
 
     /// Appends length and value, or -1 for a null.
     #[inline]
-    pub(super) fn write_field(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    pub(in crate::protocol) fn write_field(&self, row: usize, out: &mut BytesMut) -> Result<()> {
         if self.is_null(row) {
             out.put_i32(-1);
             return Ok(());
@@ -72,7 +72,7 @@ impl Column {
 
 /// Writes into the four bytes at `at` how many bytes follow from `start` to the end of the buffer.
 #[inline]
-pub(super) fn patch_length(out: &mut BytesMut, at: usize, start: usize) -> Result<()> {
+pub(in crate::protocol) fn patch_length(out: &mut BytesMut, at: usize, start: usize) -> Result<()> {
     let length = i32::try_from(out.len() - start).map_err(|_| too_large())?;
     if let Some(place) = out.get_mut(at..at + 4) {
         place.copy_from_slice(&length.to_be_bytes());

@@ -21,7 +21,7 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 
-use self::cell::{Column, patch_length};
+pub(super) use self::cell::{Column, patch_length};
 pub use self::options::{ByteaOutput, EncodeOptions, Format, IntervalStyle};
 use self::resolve::{Style, column};
 use super::error::{Kind, Result, ValueError};
@@ -109,6 +109,11 @@ impl BoundRows {
             row += 1;
         }
         Ok(row)
+    }
+
+    /// The columns, for those who write rows in another form than DataRow.
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
     fn encode_row(&self, row: usize, out: &mut BytesMut) -> Result<()> {
