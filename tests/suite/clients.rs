@@ -3,5 +3,7 @@
 
 /// `tests/clients/cases.json` through every driver.
 mod drivers;
+/// COPY beside what PostgreSQL writes and says.
+mod copy;
 /// Typed parameters, arrays, NULLs, portals, transactions, errors, cancel requests in binary.
 mod protocol;

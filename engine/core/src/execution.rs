@@ -33,7 +33,14 @@ pub struct Execution {
 
 impl Execution {
     pub fn rows(verb: &'static str, stream: SendableRecordBatchStream) -> Self {
-        Self { schema: stream.schema(), returns_rows: true, stream, tag: CommandTag::Rows(verb), notices: vec![], copy: None }
+        Self {
+            schema: stream.schema(),
+            returns_rows: true,
+            stream,
+            tag: CommandTag::Rows(verb),
+            notices: vec![],
+            copy: None,
+        }
     }
 
     /// A statement that is done when it returns, and has no rows.

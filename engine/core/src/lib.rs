@@ -39,5 +39,5 @@ pub use engine::{Engine, EngineConfig};
 pub use error::{Error, Kind, Result};
 pub use execution::{CommandTag, Execution};
 pub use parser::Statement;
-pub use statements::copy::{CopyFormat, CopyHeader, CopyIn, CopyKind, CopyRows, Copying};
 pub use session::{Prepared, Session, TransactionStatus};
+pub use statements::copy::{CopyFormat, CopyHeader, CopyIn, CopyKind, CopyRows, Copying};

@@ -43,12 +43,7 @@ pub async fn copy_out(session: &Session, mut execution: Execution, format: CopyF
 }
 
 /// Reads rows from standard input to its end.
-pub async fn copy_in(
-    session: &Session,
-    mut copy: CopyIn,
-    tag: CommandTag,
-    format: Format,
-) -> Result<(), OutputError> {
+pub async fn copy_in(session: &Session, mut copy: CopyIn, tag: CommandTag, format: Format) -> Result<(), OutputError> {
     let zone = encode_options(|name| session.setting(name))?.time_zone;
     let mut decoder = CopyDecoder::new(SchemaRef::clone(&copy.columns), copy.format.clone(), &copy.table, zone)
         .map_err(CommandError::from)?;

@@ -38,7 +38,8 @@ pub fn run(arguments: &SqlArguments) -> Result<(), CommandError> {
     let input_free = arguments.file.as_deref() != Some(Path::new("-"));
     let (data_dir, format) = (arguments.data_dir.clone(), arguments.format);
     // On one of the runtime's threads, for their stack.
-    let ran = runtime.block_on(async { tokio::spawn(async move { run_text(data_dir, &sql, format, input_free).await }).await });
+    let ran = runtime
+        .block_on(async { tokio::spawn(async move { run_text(data_dir, &sql, format, input_free).await }).await });
     ran.map_err(|error| CommandError::failed(format!("internal error: {error}")))?
 }
 

@@ -124,7 +124,11 @@ pub async fn exhaust(mut execution: Execution) -> Result<CommandTag, Report> {
 }
 
 /// A client that doesn't read must not keep a statement alive that is cancelled or late.
-pub(super) async fn flush(outbox: &mut Outbox, cancelled: &CancellationToken, deadline: Option<Instant>) -> Result<(), Failure> {
+pub(super) async fn flush(
+    outbox: &mut Outbox,
+    cancelled: &CancellationToken,
+    deadline: Option<Instant>,
+) -> Result<(), Failure> {
     let late = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,

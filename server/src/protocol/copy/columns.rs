@@ -165,7 +165,8 @@ impl<'a> Source<'a> {
                 bytes.extend_from_slice(field);
             }
             valid.push(field.is_some());
-            offsets.push(i32::try_from(bytes.len()).map_err(|_| Bad { row, error: internal("too much text at once") })?);
+            offsets
+                .push(i32::try_from(bytes.len()).map_err(|_| Bad { row, error: internal("too much text at once") })?);
         }
         let nulls = Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));

@@ -137,7 +137,8 @@ impl CopyDecoder {
                     Cut::Last { length, within } => {
                         let start = self.taken;
                         self.done = true;
-                        if length > 0 {
+                        // A header that has to match is missed even where there is nothing.
+                        if length > 0 || (self.header_due && self.format.header == CopyHeader::Match) {
                             self.line += 1 + within;
                             self.take_line(start, length)?;
                         }
@@ -266,9 +267,7 @@ fn check_header(line: &[u8], format: &CopyFormat, columns: &SchemaRef) -> Result
     }
     let count = names.fields();
     if count != width {
-        return Err(malformed(format!(
-            "wrong number of fields in header line: field count is {count}, expected {width}"
-        )));
+        return Err(malformed(format!("wrong number of fields in header line: got {count}, expected {width}")));
     }
     for (place, field) in columns.fields().iter().enumerate() {
         let expected = field.name();

@@ -147,8 +147,7 @@ fn put_text(value: &[u8], special: &[bool; 256], out: &mut BytesMut) {
 /// `single`: the field is its line, where `\.` would end the data.
 fn put_csv(value: &[u8], format: &CopyFormat, forced: bool, single: bool, out: &mut BytesMut) {
     let special = |byte: &u8| *byte == format.delimiter || *byte == format.quote || matches!(byte, b'\n' | b'\r');
-    let quoted =
-        forced || value == format.null.as_bytes() || (single && value == b"\\.") || value.iter().any(special);
+    let quoted = forced || value == format.null.as_bytes() || (single && value == b"\\.") || value.iter().any(special);
     if !quoted {
         out.put_slice(value);
         return;

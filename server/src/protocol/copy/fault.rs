@@ -15,7 +15,9 @@ pub(super) fn malformed(message: impl Into<String>) -> Report {
 pub(super) fn not_utf8(bytes: &[u8]) -> Option<Report> {
     let at = match std::str::from_utf8(bytes) {
         Ok(_) => bytes.iter().position(|byte| *byte == 0)?,
-        Err(error) => bytes.iter().position(|byte| *byte == 0).map_or(error.valid_up_to(), |nul| nul.min(error.valid_up_to())),
+        Err(error) => {
+            bytes.iter().position(|byte| *byte == 0).map_or(error.valid_up_to(), |nul| nul.min(error.valid_up_to()))
+        }
     };
     let bad = bytes.get(at..).unwrap_or_default();
     let length = match bad.first() {

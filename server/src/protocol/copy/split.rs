@@ -103,7 +103,11 @@ pub(super) fn csv(line: &[u8], format: &CopyFormat, fields: &mut Gathered) -> Re
         } else if !null && flag(&format.force_null) {
             null = fields.written() == format.null.as_bytes();
         }
-        if null { fields.end_null() } else { fields.end_field() }
+        if null {
+            fields.end_null()
+        } else {
+            fields.end_field()
+        }
         match rest.split_first() {
             Some((_, after)) => rest = after,
             None => return Ok(()),

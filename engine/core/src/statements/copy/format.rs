@@ -251,10 +251,9 @@ fn one_byte(given: Option<&str>, default: u8, what: &str) -> Result<u8> {
     match given.map(str::as_bytes) {
         None => Ok(default),
         Some([byte]) => Ok(*byte),
-        Some(_) => Err(Error::new(
-            Kind::FeatureNotSupported,
-            format!("COPY {what} must be a single one-byte character"),
-        )),
+        Some(_) => {
+            Err(Error::new(Kind::FeatureNotSupported, format!("COPY {what} must be a single one-byte character")))
+        }
     }
 }
 
