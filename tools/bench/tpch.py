@@ -90,5 +90,5 @@ def near(left: object, right: object) -> bool:
     """Whether two values agree."""
     numbers = (int, float, decimal.Decimal)
     if isinstance(left, numbers) and isinstance(right, numbers):
-        return math.isclose(float(left), float(right), rel_tol=TOLERANCE)
+        return math.isclose(float(left), float(right), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return str(left).strip() == str(right).strip()
