@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::execution::{Execution, Limits, StatementContext};
 use crate::parser::{self, Statement};
-use crate::planning::{Overlay, session_state};
+use crate::planning::{Overlay, Sources, Temporary, session_state};
 use crate::settings::Settings;
 use crate::statements::{self, copy::CopyIn};
 use crate::transaction::Transaction;
@@ -25,6 +25,9 @@ pub struct Session {
     template: SessionState,
     /// Tables that only this session sees: those of its open transaction.
     pub(crate) overlay: Arc<Overlay>,
+    /// Its temporary tables and views.
+    pub(crate) temporary: Arc<Temporary>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) settings: Arc<Mutex<Settings>>,
     pub(crate) transaction: Mutex<Transaction>,
     token: Mutex<CancellationToken>,
@@ -51,11 +54,15 @@ impl Session {
         settings.force("session_authorization", user);
         let settings = Arc::new(Mutex::new(settings));
         let identity = crate::planning::Identity { user: user.into(), process_id };
-        let template = session_state(&engine, &overlay, &settings, &identity)?;
+        let temporary = Arc::new(Temporary::default());
+        let sources = crate::planning::sources(&engine, &overlay, &temporary, &settings);
+        let template = session_state(&sources, &identity)?;
         Ok(Self {
             engine,
             template,
             overlay,
+            temporary,
+            sources,
             settings,
             transaction: Mutex::default(),
             token: Mutex::default(),
@@ -152,6 +159,7 @@ impl Session {
     pub async fn close(&self) {
         self.cancel();
         statements::transaction::discard(self).await;
+        statements::temporary::discard(self).await;
     }
 
     pub fn user(&self) -> &str {
@@ -172,7 +180,7 @@ impl Session {
         let mut state = self.template.clone();
         let context = StatementContext { query_id: self.engine.start_query(), user: self.user.clone() };
         state.config_mut().set_extension(Arc::new(context));
-        crate::planning::apply_settings(&mut state, &self.settings.lock(), &self.engine);
+        crate::planning::apply_settings(&mut state, &self.settings.lock(), &self.engine, &self.temporary);
         state.mark_start_execution();
         state
     }

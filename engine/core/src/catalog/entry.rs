@@ -110,6 +110,13 @@ pub struct ViewEntry {
     pub uses: ViewUses,
 }
 
+impl ViewEntry {
+    /// Whether its query names a relation of this schema.
+    pub(crate) fn names(&self, schema: &str) -> bool {
+        self.uses.relations.iter().any(|used| used.schema.as_deref() == Some(schema))
+    }
+}
+
 /// What a view is made of. Its relations are kept by their OIDs: a view goes on using the table it was made from when that
 /// is renamed, or when another of the name turns up earlier on the search path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,18 +8,17 @@ use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, InformationSch
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::TableType;
 
 mod columns;
 
 use columns::Columns;
 
-pub(super) const NAME: &str = INFORMATION_SCHEMA;
+pub(crate) const NAME: &str = INFORMATION_SCHEMA;
 
-/// The schema over `catalog`, under the name that `state` gives the default catalog.
-pub(super) fn over(catalog: Arc<dyn CatalogProvider>, state: &SessionState) -> Arc<dyn SchemaProvider> {
-    let name = state.config_options().catalog.default_catalog.clone();
+/// The schema over `catalog`, whose name is `name`.
+pub(crate) fn over(catalog: Arc<dyn CatalogProvider>, name: &str) -> Arc<dyn SchemaProvider> {
+    let name = name.to_owned();
     let catalog: Arc<dyn CatalogProvider> = Arc::new(Lenient { catalog });
     let inner =
         InformationSchemaProvider::new(Arc::new(OneCatalog { name: name.clone(), catalog: Arc::clone(&catalog) }));

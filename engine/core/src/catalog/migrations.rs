@@ -18,7 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     let mut done: i64 =
         sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(store::error)?;
-    let newest = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    let newest = newest();
     if done > newest {
         return Err(Error::new(
             Kind::ConfigurationInvalid,
@@ -36,4 +36,22 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
         done = *number;
     }
     Ok(())
+}
+
+/// Whether a catalog that isn't ours to change is as this program knows it.
+pub(super) async fn check_newest(connection: &mut SqliteConnection, data_dir: &std::path::Path) -> Result<()> {
+    let done: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(store::error)?;
+    if done == newest() {
+        return Ok(());
+    }
+    let message = format!("the catalog of \"{}\" has version {done}, and this program's is {}", data_dir.display(), newest());
+    let hint = match done < newest() {
+        true => "Open it once with this version of Alluvia, which brings it up to date.",
+        false => "A newer version of Alluvia wrote it: use that version.",
+    };
+    Err(Error::new(Kind::ConfigurationInvalid, message).with_hint(hint))
+}
+
+fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(number, _)| *number)
 }

@@ -10,7 +10,7 @@ mod snapshot;
 /// Its changes, each a struct.
 mod changes;
 /// Its rows in SQLite.
-mod store;
+pub(crate) mod store;
 /// SQLite's tables, step by step.
 mod migrations;
 /// One process per data directory.
@@ -20,7 +20,7 @@ mod folders;
 /// The catalog as DataFusion sees it.
 mod provider;
 /// `information_schema`, whatever tables can be opened.
-mod information_schema;
+pub(crate) mod information_schema;
 
 pub use changes::Dropped;
 pub use entry::{Attachment, NewView, ViewEntry, ViewRelation, ViewUses};

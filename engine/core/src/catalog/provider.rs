@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use url::Url;
 
 use super::entry::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, TableEntry, TableKind, format_name};
-use super::{Catalog, information_schema};
+use super::{Catalog, Relation, information_schema};
 use crate::error::{Error, Kind};
 use crate::planning::{CATALOG, versions};
 use crate::system::SystemTables;
@@ -46,6 +46,11 @@ impl LakeCatalog {
         LakeCatalog { parts: Arc::new(Parts { catalog, lake, state }), system: Arc::new(system) }
     }
 
+    /// Opens a table that the catalog may not hold. `name`: as it is named, with its version.
+    pub(crate) async fn open(&self, table: &TableEntry, name: &str) -> Result<Arc<dyn TableProvider>> {
+        self.parts.open(table, versions::split(name).1).await
+    }
+
     fn user_schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let known = self.parts.catalog.snapshot().schemas.contains_key(name);
         known.then(|| -> Arc<dyn SchemaProvider> {
@@ -63,7 +68,7 @@ impl CatalogProvider for LakeCatalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             SystemTables::SCHEMA => Some(Arc::clone(&self.system) as Arc<dyn SchemaProvider>),
-            information_schema::NAME => Some(information_schema::over(Arc::new(self.clone()), &self.parts.state)),
+            information_schema::NAME => Some(information_schema::over(Arc::new(self.clone()), CATALOG)),
             _ if RESERVED_SCHEMAS.contains(&name) => None,
             _ => self.user_schema(name),
         }
@@ -87,7 +92,8 @@ struct LakeSchema {
 impl SchemaProvider for LakeSchema {
     fn table_names(&self) -> Vec<String> {
         let snapshot = self.parts.catalog.snapshot();
-        snapshot.schemas.get(&self.name).map_or_else(Vec::new, |schema| schema.tables.keys().cloned().collect())
+        let names = |schema: &super::SchemaEntry| schema.tables.keys().chain(schema.views.keys()).cloned().collect();
+        snapshot.schemas.get(&self.name).map_or_else(Vec::new, names)
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -95,18 +101,23 @@ impl SchemaProvider for LakeSchema {
         let (name, at) = versions::split(name);
         match snapshot.table(&self.name, name) {
             Some(table) => self.parts.open(table, at).await.map(Some),
+            // A view takes a session to plan it, which knows it before it asks here.
             None => Ok(None),
         }
     }
 
     /// Answered without opening the table.
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(self.table_exist(name).then_some(TableType::Base))
+        let snapshot = self.parts.catalog.snapshot();
+        Ok(snapshot.relation(&self.name, name).map(|relation| match relation {
+            Relation::Table(_) => TableType::Base,
+            Relation::View(_) => TableType::View,
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {
         let (name, _) = versions::split(name);
-        self.parts.catalog.snapshot().table(&self.name, name).is_some()
+        self.parts.catalog.snapshot().relation(&self.name, name).is_some()
     }
 }
 

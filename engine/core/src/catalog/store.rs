@@ -46,6 +46,27 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
+/// The catalog of another data directory, whoever has it open: only read, and its lock left alone.
+///
+/// Errors: [`Kind::ConfigurationInvalid`] if another version of this program wrote it.
+pub(crate) async fn read(data_dir: &Path) -> Result<CatalogSnapshot> {
+    let data_dir = data_dir.canonicalize()?;
+    let options = SqliteConnectOptions::new()
+        .filename(data_dir.join("catalog.sqlite"))
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(5));
+    // A copy on a read-only file system has no room for SQLite's own files beside it, and needs none.
+    let mut connection = match options.connect().await {
+        Ok(connection) => connection,
+        Err(first) => options.immutable(true).connect().await.map_err(|_| error(first))?,
+    };
+    migrations::check_newest(&mut connection, &data_dir).await?;
+    let snapshot = load(&mut connection, &data_dir).await;
+    // What a failure to close leaves open ends with the connection.
+    let _ = connection.close().await;
+    snapshot
+}
+
 /// A transaction that holds the write lock from its start.
 pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>> {
     connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)

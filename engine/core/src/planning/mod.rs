@@ -1,6 +1,7 @@
 //! The state that plans a statement: functions, rules, catalogs, settings.
 
 mod apart;
+pub(crate) mod attached;
 mod cooperative;
 mod counts;
 mod field_access;
@@ -10,7 +11,10 @@ mod order;
 mod overlay;
 mod postgres;
 mod pushdown;
+mod sources;
+mod temporary;
 pub(crate) mod versions;
+mod views;
 
 use std::sync::Arc;
 
@@ -37,9 +41,11 @@ use crate::system::SystemTables;
 
 pub(crate) use apart::apart;
 pub(crate) use given::{given_name, with_given};
-use overlay::OverlayCatalogs;
-pub(crate) use overlay::{Overlay, without_path};
+pub(crate) use overlay::{Mode, Overlay, OverlayCatalogs, without_path};
 pub(crate) use postgres::assigned;
+pub(crate) use sources::{Recorder, Sources};
+pub(crate) use temporary::{TEMPORARY_SCHEMA, Temporary, TemporaryRelation};
+pub(crate) use views::plan as plan_view;
 
 /// The one database there is.
 pub(crate) const CATALOG: &str = "alluvia";
@@ -51,14 +57,29 @@ pub(crate) struct Identity {
     pub process_id: i32,
 }
 
-/// The state that a session's statements start from.
-pub(crate) fn session_state(
+/// What names stand for in a session.
+pub(crate) fn sources(
     engine: &Arc<Engine>,
     overlay: &Arc<Overlay>,
+    temporary: &Arc<Temporary>,
     settings: &Arc<Mutex<Settings>>,
-    identity: &Identity,
-) -> Result<SessionState> {
+) -> Arc<Sources> {
     let system = SystemTables::new(Arc::clone(&engine.catalog), Arc::clone(&engine.models), Arc::clone(&engine.usage));
+    let lake =
+        LakeCatalog::new(Arc::clone(&engine.catalog), engine.lake.clone(), system, Arc::clone(&engine.runtime_env));
+    Arc::new(Sources {
+        engine: Arc::clone(engine),
+        lake: Arc::new(lake),
+        overlay: Arc::clone(overlay),
+        temporary: Arc::clone(temporary),
+        settings: Arc::clone(settings),
+        planner: std::sync::OnceLock::new(),
+    })
+}
+
+/// The state that a session's statements start from.
+pub(crate) fn session_state(sources: &Arc<Sources>, identity: &Identity) -> Result<SessionState> {
+    let (engine, settings) = (&sources.engine, &sources.settings);
     let extension_planners =
         vec![crate::inference::extension_planner(Arc::clone(&engine.models), Arc::clone(&engine.usage))];
     let mut builder = SessionStateBuilder::new()
@@ -75,9 +96,6 @@ pub(crate) fn session_state(
     planners.insert(0, Arc::new(postgres::Operators));
     let builder = builder.with_type_planner(Arc::new(postgres::Types::new(Arc::clone(settings))));
     let mut state = builder.build();
-    let lake =
-        LakeCatalog::new(Arc::clone(&engine.catalog), engine.lake.clone(), system, Arc::clone(&engine.runtime_env));
-    state.register_catalog_list(Arc::new(OverlayCatalogs::new(CATALOG, Arc::new(lake), Arc::clone(overlay))));
     state.register_function_rewrite(Arc::new(postgres::ArraysAsText))?;
     state.add_analyzer_rule(Arc::new(postgres::PostgresMeaning));
     state.add_analyzer_rule(crate::inference::analyzer_rule(Arc::clone(&engine.models)));
@@ -93,12 +111,19 @@ pub(crate) fn session_state(
     // PostgreSQL's take every such element, where the planner's functions of these names take the first.
     state.register_udf(Arc::new(array_remove_all_udf().as_ref().clone().with_aliases(["array_remove"])))?;
     state.register_udf(Arc::new(array_replace_all_udf().as_ref().clone().with_aliases(["array_replace"])))?;
+    // A second session state for the same sources would plan views just as well.
+    let _ = sources.planner.set(state.clone());
+    state.register_catalog_list(Arc::new(OverlayCatalogs::new(Arc::clone(sources), Mode::Statement)));
     Ok(state)
 }
 
 /// Brings a session's settings into a statement's configuration.
-pub(crate) fn apply_settings(state: &mut SessionState, settings: &Settings, engine: &Engine) {
-    let schema = overlay::name_of_path(&search_path(settings, engine));
+pub(crate) fn apply_settings(state: &mut SessionState, settings: &Settings, engine: &Engine, temporary: &Temporary) {
+    let mut path = search_path(settings, engine);
+    if !temporary.is_empty() {
+        path.insert(0, TEMPORARY_SCHEMA.to_owned());
+    }
+    let schema = overlay::name_of_path(&path);
     let number = |name: &str| settings.value(name).and_then(|value| value.parse::<usize>().ok());
     let options = state.config_mut().options_mut();
     options.catalog.default_schema = schema;

@@ -7,11 +7,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
 
-use crate::catalog::DEFAULT_SCHEMA;
+use super::CATALOG;
+use super::attached::AttachedCatalog;
+use super::sources::{Recorder, Sources, split_version};
+use super::temporary::TEMPORARY_SCHEMA;
+use super::views;
+use crate::catalog::information_schema::{self, NAME};
+use crate::catalog::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, ViewEntry};
 
 /// Stands between the schemas in the name of a path; no name has it.
 const PATH_SEPARATOR: char = '\u{1f}';
@@ -48,7 +55,7 @@ impl Overlay {
         self.tables.write().clear();
     }
 
-    fn find(&self, schema: &str, name: &str) -> Option<Arc<dyn TableProvider>> {
+    pub fn find(&self, schema: &str, name: &str) -> Option<Arc<dyn TableProvider>> {
         // Almost always empty: no key is built then.
         let tables = self.tables.read();
         if tables.is_empty() { None } else { tables.get(&(schema.to_string(), name.to_string())).cloned() }
@@ -61,16 +68,31 @@ impl fmt::Debug for Overlay {
     }
 }
 
-/// The session's only catalog list: one catalog, which can't be replaced or joined by others through SQL.
+/// The schema of bare names in a view's query: they are those that the view was made from.
+pub(super) const BARE_SCHEMA: &str = "\u{1f}";
+
+/// How names are looked up.
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// In a statement.
+    Statement,
+    /// In a query that a view is being made of.
+    Recording(Arc<Recorder>),
+    /// In the query of a view, `depth` views below the statement.
+    View { view: Arc<ViewEntry>, depth: usize },
+    /// For what is said about tables: views aren't planned for it.
+    Listing,
+}
+
+/// The session's only catalog list: its own catalog, which can't be replaced through SQL, and the lakes that are attached.
 #[derive(Debug)]
 pub(crate) struct OverlayCatalogs {
-    name: String,
     catalog: Arc<OverlayCatalog>,
 }
 
 impl OverlayCatalogs {
-    pub fn new(name: &str, inner: Arc<dyn CatalogProvider>, overlay: Arc<Overlay>) -> Self {
-        Self { name: name.into(), catalog: Arc::new(OverlayCatalog { inner, overlay }) }
+    pub fn new(sources: Arc<Sources>, mode: Mode) -> Self {
+        Self { catalog: Arc::new(OverlayCatalog { sources, mode }) }
     }
 }
 
@@ -80,66 +102,175 @@ impl CatalogProviderList for OverlayCatalogs {
     }
 
     fn catalog_names(&self) -> Vec<String> {
-        vec![self.name.clone()]
+        vec![CATALOG.to_owned()]
     }
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
-        (name == self.name).then(|| Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>)
+        if name == CATALOG {
+            return Some(Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>);
+        }
+        Some(Arc::new(self.catalog.attached(name)?))
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OverlayCatalog {
-    inner: Arc<dyn CatalogProvider>,
-    overlay: Arc<Overlay>,
+    sources: Arc<Sources>,
+    mode: Mode,
+}
+
+impl OverlayCatalog {
+    /// Another lake.
+    fn attached(&self, name: &str) -> Option<AttachedCatalog> {
+        let attachment = self.sources.engine.catalog.snapshot().attachments.get(name).cloned()?;
+        if let Mode::Recording(recorder) = &self.mode {
+            recorder.attachments.lock().push(attachment.oid);
+        }
+        Some(AttachedCatalog::new(Arc::clone(&self.sources.lake), attachment))
+    }
+
+    fn own_schema(&self, name: &str) -> Option<OverlaySchema> {
+        let inner: Option<Arc<dyn SchemaProvider>> = match name {
+            TEMPORARY_SCHEMA => None,
+            NAME => {
+                let listing = OverlayCatalog { mode: Mode::Listing, ..self.clone() };
+                Some(information_schema::over(Arc::new(listing), CATALOG))
+            }
+            _ => Some(self.sources.lake.schema(name)?),
+        };
+        Some(OverlaySchema { name: name.into(), inner, catalog: self.clone() })
+    }
 }
 
 impl CatalogProvider for OverlayCatalog {
     fn schema_names(&self) -> Vec<String> {
-        self.inner.schema_names()
+        let mut names = self.sources.lake.schema_names();
+        if !self.sources.temporary.is_empty() {
+            names.push(TEMPORARY_SCHEMA.to_owned());
+        }
+        names
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if let Mode::View { view, .. } = &self.mode
+            && !RESERVED_SCHEMAS.contains(&name)
+            && self.sources.engine.catalog.snapshot().schemas.contains_key(name) | (name == BARE_SCHEMA) | view.names(name)
+        {
+            let schema = (name != BARE_SCHEMA).then(|| name.to_owned());
+            return Some(Arc::new(BoundSchema { schema, view: Arc::clone(view), catalog: self.clone() }));
+        }
         if name.contains(PATH_SEPARATOR) {
-            let schemas = name.split(PATH_SEPARATOR).filter_map(|name| self.schema(name)).collect();
+            let schemas = name.split(PATH_SEPARATOR).filter_map(|name| self.own_schema(name)).collect();
             return Some(Arc::new(PathSchema { schemas }));
         }
-        let inner = self.inner.schema(name)?;
-        Some(Arc::new(OverlaySchema { name: name.into(), inner, overlay: Arc::clone(&self.overlay) }))
+        match self.own_schema(name) {
+            Some(schema) => Some(Arc::new(Qualified { schema })),
+            // `lake.t` is `lake.public.t`, where no schema has that name.
+            None => self.attached(name)?.schema(DEFAULT_SCHEMA),
+        }
+    }
+}
+
+/// The relations that a view was made from, under the names that its query has for them.
+#[derive(Debug)]
+struct BoundSchema {
+    schema: Option<String>,
+    view: Arc<ViewEntry>,
+    catalog: OverlayCatalog,
+}
+
+impl BoundSchema {
+    /// Where a relation is now.
+    fn locate(&self, name: &str) -> Option<(OverlaySchema, String)> {
+        let (bare, _) = split_version(name);
+        let suffix = name.strip_prefix(bare).unwrap_or_default();
+        let relations = &self.view.uses.relations;
+        let used = relations.iter().find(|used| used.schema == self.schema && used.name == bare)?;
+        let (schema, name) = self.catalog.sources.locate(used.oid)?;
+        Some((self.catalog.own_schema(&schema)?, format!("{name}{suffix}")))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for BoundSchema {
+    fn table_names(&self) -> Vec<String> {
+        vec![]
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.locate(name) {
+            Some((schema, name)) => schema.find(&name).await,
+            None => Ok(None),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.locate(name).is_some()
+    }
+}
+
+/// A schema that the query names.
+#[derive(Debug)]
+struct Qualified {
+    schema: OverlaySchema,
+}
+
+#[async_trait]
+impl SchemaProvider for Qualified {
+    fn table_names(&self) -> Vec<String> {
+        self.schema.names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let table = self.schema.find(name).await?;
+        if table.is_some() {
+            self.schema.note(Some(&self.schema.name), name);
+        }
+        Ok(table)
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        self.schema.kind(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.schema.has(name)
     }
 }
 
 /// The first table of a name in the schemas of a path.
 #[derive(Debug)]
 struct PathSchema {
-    schemas: Vec<Arc<dyn SchemaProvider>>,
+    schemas: Vec<OverlaySchema>,
 }
 
 impl PathSchema {
-    fn holder(&self, name: &str) -> Option<&Arc<dyn SchemaProvider>> {
-        self.schemas.iter().find(|schema| schema.table_exist(name))
+    fn holder(&self, name: &str) -> Option<&OverlaySchema> {
+        self.schemas.iter().find(|schema| schema.has(name))
     }
 }
 
 #[async_trait]
 impl SchemaProvider for PathSchema {
     fn table_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.schemas.iter().flat_map(|schema| schema.table_names()).collect();
+        let mut names: Vec<String> = self.schemas.iter().flat_map(|schema| schema.names()).collect();
         names.sort();
         names.dedup();
         names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        match self.holder(name) {
-            Some(schema) => schema.table(name).await,
-            None => Ok(None),
+        let Some(schema) = self.holder(name) else { return Ok(None) };
+        let table = schema.find(name).await?;
+        if table.is_some() {
+            schema.note(None, name);
         }
+        Ok(table)
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
         match self.holder(name) {
-            Some(schema) => schema.table_type(name).await,
+            Some(schema) => schema.kind(name).await,
             None => Ok(None),
         }
     }
@@ -149,39 +280,75 @@ impl SchemaProvider for PathSchema {
     }
 }
 
+/// One schema as the session sees it.
 #[derive(Debug)]
 struct OverlaySchema {
     name: String,
-    inner: Arc<dyn SchemaProvider>,
-    overlay: Arc<Overlay>,
+    /// None of the session's own, which has nothing below it.
+    inner: Option<Arc<dyn SchemaProvider>>,
+    catalog: OverlayCatalog,
 }
 
-#[async_trait]
-impl SchemaProvider for OverlaySchema {
-    fn table_names(&self) -> Vec<String> {
-        let mut names = self.inner.table_names();
-        let tables = self.overlay.tables.read();
+impl OverlaySchema {
+    fn names(&self) -> Vec<String> {
+        let sources = &self.catalog.sources;
+        let mut names = self.inner.as_ref().map_or_else(|| sources.temporary.names(), |inner| inner.table_names());
+        let tables = sources.overlay.tables.read();
         names.extend(tables.keys().filter(|(schema, _)| *schema == self.name).map(|(_, name)| name.clone()));
         names.sort();
         names.dedup();
         names
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        match self.overlay.find(&self.name, name) {
-            Some(table) => Ok(Some(table)),
-            None => self.inner.table(name).await,
+    async fn find(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let sources = &self.catalog.sources;
+        if let Some(table) = sources.overlay.find(&self.name, name) {
+            return Ok(Some(table));
+        }
+        if let Some(view) = sources.view(&self.name, name) {
+            let depth = match &self.catalog.mode {
+                Mode::Listing => return Ok(Some(Arc::new(EmptyTable::new(Arc::clone(&view.columns))))),
+                Mode::View { depth, .. } => *depth,
+                Mode::Statement | Mode::Recording(_) => 0,
+            };
+            return Ok(Some(Arc::new(views::provider(sources, &view, depth).await?)));
+        }
+        match &self.inner {
+            Some(inner) => inner.table(name).await,
+            None => sources.temporary_table(&self.name, name).await,
         }
     }
 
-    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        match self.overlay.find(&self.name, name) {
-            Some(table) => Ok(Some(table.table_type())),
-            None => self.inner.table_type(name).await,
+    async fn kind(&self, name: &str) -> Result<Option<TableType>> {
+        let sources = &self.catalog.sources;
+        if let Some(table) = sources.overlay.find(&self.name, name) {
+            return Ok(Some(table.table_type()));
+        }
+        if sources.view(&self.name, name).is_some() {
+            return Ok(Some(TableType::View));
+        }
+        match &self.inner {
+            Some(inner) => inner.table_type(name).await,
+            None => Ok(self.has(name).then_some(TableType::Temporary)),
         }
     }
 
-    fn table_exist(&self, name: &str) -> bool {
-        self.overlay.find(&self.name, name).is_some() || self.inner.table_exist(name)
+    fn has(&self, name: &str) -> bool {
+        let sources = &self.catalog.sources;
+        sources.overlay.find(&self.name, name).is_some()
+            || match &self.inner {
+                Some(inner) => inner.table_exist(name),
+                None => sources.temporary.find(split_version(name).0).is_some(),
+            }
+    }
+
+    /// Tells the recorder of a name that was found, where there is one. What the engine itself fills stays as it is, and
+    /// needs no note.
+    fn note(&self, schema: Option<&str>, name: &str) {
+        if let Mode::Recording(recorder) = &self.catalog.mode
+            && let Some(oid) = self.catalog.sources.oid(&self.name, name)
+        {
+            recorder.note(schema, name, oid);
+        }
     }
 }

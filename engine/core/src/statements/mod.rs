@@ -23,6 +23,7 @@ pub(crate) mod relations;
 pub mod restore;
 pub mod setting;
 mod target;
+pub(crate) mod temporary;
 pub mod transaction;
 pub mod upkeep;
 pub mod vacuum;

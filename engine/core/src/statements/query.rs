@@ -18,6 +18,7 @@ use futures::StreamExt;
 
 use super::parameters::parameter_types;
 use super::{Described, Usage};
+use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
 use crate::parser::{Statement, mentions_default_embedding};
@@ -67,8 +68,13 @@ pub(super) async fn run(
 
 /// Plans a query, on tables as they are now.
 pub(super) async fn plan(session: &Session, state: &SessionState, ast: &Ast) -> Result<LogicalPlan> {
-    if mentions_default_embedding(ast, session.engine.models.default_embedding()) {
-        session.engine.models.ensure_default().await?;
+    plan_in(&session.engine, state, ast).await
+}
+
+/// The same for a query that no statement of the session has, such as a view's.
+pub(crate) async fn plan_in(engine: &Engine, state: &SessionState, ast: &Ast) -> Result<LogicalPlan> {
+    if mentions_default_embedding(ast, engine.models.default_embedding()) {
+        engine.models.ensure_default().await?;
     }
     let (planner, statement) = (state.clone(), planner_statement(ast.clone()));
     let plan = apart(async move { Ok(planner.statement_to_plan(statement).await?) }).await?;

@@ -1,16 +1,17 @@
 //! What a writing statement writes to, and how it stands with an open transaction block.
 
 use std::fmt;
+use std::sync::Arc;
 
 use alluvia_lake::{Lake, StoreKind};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, SqlOption, Value};
 use futures::future::BoxFuture;
 use url::Url;
 
-use crate::catalog::{RESERVED_SCHEMAS, TableEntry, TableKind};
+use crate::catalog::{RESERVED_SCHEMAS, TableEntry, TableKind, ViewEntry};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
-use crate::planning::{CATALOG, default_schema, search_path};
+use crate::planning::{CATALOG, TEMPORARY_SCHEMA, default_schema, search_path};
 use crate::session::Session;
 use crate::transaction::{DeferredWork, PendingWrite, TransactionStatus};
 
@@ -34,17 +35,45 @@ impl Target {
             [name] => Target { schema: default_schema(&session.settings.lock(), &session.engine), name: name.clone() },
             [schema, name] => Target { schema: schema.clone(), name: name.clone() },
             [catalog, schema, name] if catalog == CATALOG => Target { schema: schema.clone(), name: name.clone() },
+            [catalog, _, _] if session.engine.catalog.snapshot().attachments.contains_key(catalog) => {
+                return Err(read_only(catalog));
+            }
             _ => return Err(Error::unsupported(format!("the name {name} of another database"))),
         };
         if RESERVED_SCHEMAS.contains(&target.schema.as_str()) {
             return Err(Error::new(Kind::InsufficientPrivilege, format!("schema \"{}\" is read-only", target.schema)));
         }
+        let snapshot = session.engine.catalog.snapshot();
+        if snapshot.attachments.contains_key(&target.schema) && !snapshot.schemas.contains_key(&target.schema) {
+            return Err(read_only(&target.schema));
+        }
         Ok(target)
     }
 
-    /// As `of`, but a bare name is that of the first table on the search path which has it.
+    /// The name of a relation that the session keeps to itself.
+    pub fn temporary(name: &ObjectName) -> Result<Target> {
+        match parts(name)?.as_slice() {
+            [name] => Ok(Target { schema: TEMPORARY_SCHEMA.to_owned(), name: name.clone() }),
+            [schema, name] if schema == TEMPORARY_SCHEMA => {
+                Ok(Target { schema: schema.clone(), name: name.clone() })
+            }
+            _ => Err(Error::new(
+                Kind::InvalidTableDefinition,
+                "cannot create temporary relation in non-temporary schema",
+            )),
+        }
+    }
+
+    pub fn is_temporary(&self) -> bool {
+        self.schema == TEMPORARY_SCHEMA
+    }
+
+    /// As `of`, but a bare name is that of the first relation on the search path which has it, the session's own first.
     pub fn existing(session: &Session, name: &ObjectName) -> Result<Target> {
         let target = Target::of(session, name)?;
+        if name.0.len() == 1 && session.temporary.find(&target.name).is_some() {
+            return Ok(Target { schema: TEMPORARY_SCHEMA.to_owned(), name: target.name });
+        }
         if name.0.len() > 1 || target.exists(session) {
             return Ok(target);
         }
@@ -53,17 +82,34 @@ impl Target {
         Ok(elsewhere.into_iter().find(|candidate| candidate.exists(session)).unwrap_or(target))
     }
 
-    /// The table as the catalog has it.
+    /// The table as the catalog, or the session, has it.
     pub fn entry(&self, session: &Session) -> Result<TableEntry> {
-        let snapshot = session.engine.catalog.snapshot();
-        snapshot
-            .table(&self.schema, &self.name)
-            .cloned()
-            .ok_or_else(|| Error::new(Kind::UndefinedTable, format!("relation \"{}\" does not exist", self.shown())))
+        let table = match self.is_temporary() {
+            true => session.temporary.table(&self.name),
+            false => session.engine.catalog.snapshot().table(&self.schema, &self.name).cloned(),
+        };
+        match table {
+            Some(table) => Ok(table),
+            None if self.view(session).is_some() => {
+                Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is a view, not a table", self.name))
+                    .with_hint("Change the tables that it is made from."))
+            }
+            None => Err(self.undefined()),
+        }
     }
 
+    /// The view of this name, if it is one.
+    pub fn view(&self, session: &Session) -> Option<Arc<ViewEntry>> {
+        session.sources.view(&self.schema, &self.name)
+    }
+
+    /// Whether there is a table or view of this name.
     pub fn exists(&self, session: &Session) -> bool {
-        session.engine.catalog.snapshot().table(&self.schema, &self.name).is_some()
+        session.sources.oid(&self.schema, &self.name).is_some()
+    }
+
+    pub fn undefined(&self) -> Error {
+        Error::new(Kind::UndefinedTable, format!("relation \"{}\" does not exist", self.shown()))
     }
 
     pub fn duplicate(&self) -> Error {
@@ -71,8 +117,13 @@ impl Target {
     }
 
     fn shown(&self) -> String {
-        if self.schema == crate::catalog::DEFAULT_SCHEMA { self.name.clone() } else { self.to_string() }
+        if self.schema == crate::catalog::DEFAULT_SCHEMA || self.is_temporary() { self.name.clone() } else { self.to_string() }
     }
+}
+
+fn read_only(database: &str) -> Error {
+    Error::new(Kind::ReadOnlyTransaction, format!("database \"{database}\" is attached read-only"))
+        .with_hint("Write to it through the server that it belongs to.")
 }
 
 pub(super) fn parts(name: &ObjectName) -> Result<Vec<String>> {
