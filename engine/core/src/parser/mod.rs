@@ -25,6 +25,7 @@ use crate::error::{Error, Kind, Result, from_parser};
 use crate::statements::copy::parse::Copy;
 use crate::statements::create_model::CreateModel;
 use crate::statements::create_secret::CreateSecret;
+use crate::statements::definition::Definition;
 use crate::statements::drop_model::DropModel;
 use crate::statements::drop_secret::DropSecret;
 use crate::statements::upkeep::Upkeep;
@@ -55,6 +56,7 @@ pub(crate) enum StatementKind {
     DropSecret(DropSecret),
     Upkeep(Box<Upkeep>),
     Copy(Box<Copy>),
+    Definition(Box<Definition>),
 }
 
 /// Splits a text into its statements. A text without any (blank, or only comments) gives none.
@@ -99,6 +101,21 @@ pub(crate) fn selecting(expression: ast::Expr) -> Result<ast::Statement> {
     Ok(statement)
 }
 
+/// An expression as statements have it once they are parsed, in text.
+pub(crate) fn rewritten(expression: &ast::Expr) -> Result<String> {
+    let statement = finish(StatementKind::Sql(Box::new(selecting(expression.clone())?)))?;
+    if let StatementKind::Sql(statement) = statement.kind
+        && let ast::Statement::Query(query) = *statement
+        && let ast::SetExpr::Select(select) = *query.body
+        && let Some(
+            ast::SelectItem::UnnamedExpr(expression) | ast::SelectItem::ExprWithAlias { expr: expression, .. },
+        ) = select.projection.first()
+    {
+        return Ok(expression.to_string());
+    }
+    Err(Error::internal("an expression without its statement"))
+}
+
 fn over<'a>(input: impl Into<ParserInput<'a>>) -> Result<DFParser<'static>, DataFusionError> {
     DFParserBuilder::new(input).with_dialect(&dialect::LinearPostgreSql).with_recursion_limit(NESTING_MAX).build()
 }
@@ -139,10 +156,15 @@ fn parse_one(parser: &mut DFParser<'_>) -> Result<StatementKind, DataFusionError
             skip(&mut parser.parser, if ["WORK", "TRANSACTION"].contains(&object) { 2 } else { 1 });
             Ok(StatementKind::Sql(Box::new(ast::Statement::Rollback { chain: false, savepoint: None })))
         }
-        _ => match Upkeep::parse(&mut parser.parser).map_err(sql_error)? {
-            Some(upkeep) => Ok(StatementKind::Upkeep(Box::new(upkeep))),
-            None => Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?))),
-        },
+        _ => {
+            if let Some(upkeep) = Upkeep::parse(&mut parser.parser).map_err(sql_error)? {
+                return Ok(StatementKind::Upkeep(Box::new(upkeep)));
+            }
+            if let Some(definition) = Definition::parse(&mut parser.parser).map_err(sql_error)? {
+                return Ok(StatementKind::Definition(Box::new(definition)));
+            }
+            Ok(StatementKind::Sql(Box::new(parser.parser.parse_statement().map_err(sql_error)?)))
+        }
     }
 }
 
@@ -164,6 +186,18 @@ fn finish(mut kind: StatementKind) -> Result<Statement> {
             names = names::name_outputs(query).map(Arc::new);
         }
         forms::rewrite(statement)?;
+    }
+    if let StatementKind::Definition(definition) = &mut kind
+        && let Definition::CreateView(view) = definition.as_mut()
+    {
+        let mut statement = ast::Statement::CreateView(view.clone());
+        depth::check(&statement)?;
+        // Its text keeps the versions, which are found anew whenever the view is planned.
+        if versions::place(&mut statement)?
+            && let ast::Statement::CreateView(placed) = statement
+        {
+            *view = placed;
+        }
     }
     Ok(Statement { kind, names, versioned })
 }

@@ -10,7 +10,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use url::Url;
 
-use super::sources::split_version;
+use super::versions;
 use crate::catalog::{Attachment, DEFAULT_SCHEMA, LakeCatalog, TableEntry, TableKind, store};
 use crate::error::{Error, Kind, Result};
 
@@ -55,7 +55,7 @@ impl SchemaProvider for AttachedSchema {
     }
 
     async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
-        let (bare, _) = split_version(name);
+        let (bare, _) = versions::split(name);
         let found = find(&self.attachment, &self.name, bare).await.map_err(DataFusionError::from)?;
         match found {
             Some(table) => self.lake.open(&table, name).await.map(Some),

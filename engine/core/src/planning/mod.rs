@@ -77,6 +77,17 @@ pub(crate) fn sources(
     })
 }
 
+/// A state that writes down what the queries are made of that it plans.
+pub(crate) fn recording(state: &SessionState, sources: &Arc<Sources>) -> (SessionState, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let mut state = state.clone();
+    let schema = &mut state.config_mut().options_mut().catalog.default_schema;
+    *schema = overlay::path_of_bare_names(schema);
+    let mode = Mode::Recording(Arc::clone(&recorder));
+    state.register_catalog_list(Arc::new(OverlayCatalogs::new(Arc::clone(sources), mode)));
+    (state, recorder)
+}
+
 /// The state that a session's statements start from.
 pub(crate) fn session_state(sources: &Arc<Sources>, identity: &Identity) -> Result<SessionState> {
     let (engine, settings) = (&sources.engine, &sources.settings);

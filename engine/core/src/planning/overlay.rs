@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use alluvia_lake::At;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::empty::EmptyTable;
@@ -14,11 +15,12 @@ use parking_lot::RwLock;
 
 use super::CATALOG;
 use super::attached::AttachedCatalog;
-use super::sources::{Recorder, Sources, split_version};
+use super::sources::{Recorder, Sources};
 use super::temporary::TEMPORARY_SCHEMA;
-use super::views;
+use super::{versions, views};
 use crate::catalog::information_schema::{self, NAME};
 use crate::catalog::{DEFAULT_SCHEMA, RESERVED_SCHEMAS, ViewEntry};
+use crate::error::{Error, Kind};
 
 /// Stands between the schemas in the name of a path; no name has it.
 const PATH_SEPARATOR: char = '\u{1f}';
@@ -29,6 +31,11 @@ pub(super) fn name_of_path(schemas: &[String]) -> String {
         [] => DEFAULT_SCHEMA.to_string(),
         schemas => schemas.join(&PATH_SEPARATOR.to_string()),
     }
+}
+
+/// The same path under a name that no schema has, so that bare names are told from those with a schema.
+pub(super) fn path_of_bare_names(path: &str) -> String {
+    if path.contains(PATH_SEPARATOR) { path.to_owned() } else { format!("{path}{PATH_SEPARATOR}") }
 }
 
 /// A table's name in an error, without the path in which it wasn't found.
@@ -182,7 +189,7 @@ struct BoundSchema {
 impl BoundSchema {
     /// Where a relation is now.
     fn locate(&self, name: &str) -> Option<(OverlaySchema, String)> {
-        let (bare, _) = split_version(name);
+        let (bare, _) = versions::split(name);
         let suffix = name.strip_prefix(bare).unwrap_or_default();
         let relations = &self.view.uses.relations;
         let used = relations.iter().find(|used| used.schema == self.schema && used.name == bare)?;
@@ -313,6 +320,12 @@ impl OverlaySchema {
             };
             return Ok(Some(Arc::new(views::provider(sources, &view, depth).await?)));
         }
+        let (bare, at) = versions::split(name);
+        if at != At::Newest && sources.view(&self.name, bare).is_some() {
+            return Err(Error::new(Kind::WrongObjectType, format!("\"{bare}\" has no versions"))
+                .with_detail("It is a view; versions are those of a Delta table.")
+                .into());
+        }
         match &self.inner {
             Some(inner) => inner.table(name).await,
             None => sources.temporary_table(&self.name, name).await,
@@ -338,17 +351,18 @@ impl OverlaySchema {
         sources.overlay.find(&self.name, name).is_some()
             || match &self.inner {
                 Some(inner) => inner.table_exist(name),
-                None => sources.temporary.find(split_version(name).0).is_some(),
+                None => sources.temporary.find(versions::split(name).0).is_some(),
             }
     }
 
     /// Tells the recorder of a name that was found, where there is one. What the engine itself fills stays as it is, and
     /// needs no note.
     fn note(&self, schema: Option<&str>, name: &str) {
-        if let Mode::Recording(recorder) = &self.catalog.mode
-            && let Some(oid) = self.catalog.sources.oid(&self.name, name)
-        {
-            recorder.note(schema, name, oid);
+        let Mode::Recording(recorder) = &self.catalog.mode else { return };
+        match self.catalog.sources.oid(&self.name, name) {
+            Some(oid) => recorder.note(schema, name, oid),
+            None if RESERVED_SCHEMAS.contains(&self.name.as_str()) => {}
+            None => recorder.unbound.lock().push(name.to_owned()),
         }
     }
 }

@@ -9,6 +9,7 @@ use datafusion::execution::SessionState;
 use parking_lot::Mutex;
 
 use super::overlay::Overlay;
+use super::versions;
 use super::temporary::{TEMPORARY_SCHEMA, Temporary};
 use crate::catalog::{LakeCatalog, ViewEntry, ViewRelation};
 use crate::engine::Engine;
@@ -37,7 +38,7 @@ impl Sources {
 
     /// A session's own table; `None` of another schema.
     pub async fn temporary_table(&self, schema: &str, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let (bare, _) = split_version(name);
+        let (bare, _) = versions::split(name);
         match self.temporary.table(bare).filter(|_| schema == TEMPORARY_SCHEMA) {
             Some(table) => self.lake.open(&table, name).await.map(Some),
             None => Ok(None),
@@ -56,7 +57,7 @@ impl Sources {
 
     /// The OID of a table or view.
     pub fn oid(&self, schema: &str, name: &str) -> Option<u32> {
-        let (name, _) = split_version(name);
+        let (name, _) = versions::split(name);
         match schema {
             TEMPORARY_SCHEMA => self.temporary.find(name).map(|relation| relation.oid()),
             _ => self.engine.catalog.snapshot().relation(schema, name).map(|relation| relation.oid()),
@@ -70,29 +71,20 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// Stands before the version in the name of a versioned table; no name has it.
-const VERSION_SEPARATOR: char = '\u{1e}';
-
-/// A table's name, and the version that it carries.
-pub(super) fn split_version(name: &str) -> (&str, Option<&str>) {
-    match name.split_once(VERSION_SEPARATOR) {
-        Some((name, version)) => (name, Some(version)),
-        None => (name, None),
-    }
-}
-
 /// Writes down what a query is made of, while it is planned.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub relations: Mutex<Vec<ViewRelation>>,
     /// OIDs of the other lakes.
     pub attachments: Mutex<Vec<u32>>,
+    /// Names of tables that only the open transaction has.
+    pub unbound: Mutex<Vec<String>>,
 }
 
 impl Recorder {
     /// `schema`: as the query names it; none for a bare name.
     pub fn note(&self, schema: Option<&str>, name: &str, oid: u32) {
-        let (name, _) = split_version(name);
+        let (name, _) = versions::split(name);
         let relation = ViewRelation { schema: schema.map(str::to_owned), name: name.to_owned(), oid };
         let mut relations = self.relations.lock();
         if !relations.contains(&relation) {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use datafusion::common::Column;
 use datafusion::datasource::ViewTable;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
 use super::overlay::{BARE_SCHEMA, Mode, OverlayCatalogs};
 use super::sources::Sources;
 use crate::catalog::ViewEntry;
+use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::parser::{self, StatementKind};
+use crate::parser::{self, Statement, StatementKind};
 
 /// Views upon views; more is a mistake.
 const DEPTH_MAX: usize = 64;
@@ -31,19 +32,20 @@ pub(super) async fn provider(sources: &Arc<Sources>, view: &Arc<ViewEntry>, dept
     state.config_mut().options_mut().catalog.default_schema = BARE_SCHEMA.to_owned();
     let mode = Mode::View { view: Arc::clone(view), depth: depth + 1 };
     state.register_catalog_list(Arc::new(OverlayCatalogs::new(Arc::clone(sources), mode)));
-    let plan = plan(sources, &state, &view.query).await?;
+    let (_, plan) = plan(&sources.engine, &state, &view.query).await?;
     let plan = fitted(&state, plan, view)?;
     Ok(ViewTable::new(plan, Some(view.query.clone())))
 }
 
-/// Plans the text of a view's query.
-pub(crate) async fn plan(sources: &Sources, state: &SessionState, query: &str) -> Result<LogicalPlan> {
-    let statement = match parser::parse(query).map_err(DataFusionError::from)?.pop().map(|statement| statement.kind) {
-        Some(StatementKind::Sql(statement)) => statement,
-        _ => return Err(Error::internal("a view without a query").into()),
-    };
-    let plan = crate::statements::query::plan_in(&sources.engine, state, &statement).await;
-    plan.map_err(DataFusionError::from)
+/// Parses and plans the text of a view's query.
+pub(crate) async fn plan(engine: &Engine, state: &SessionState, query: &str) -> Result<(Statement, LogicalPlan), Error> {
+    let mut statement = parser::parse(query)?.pop().ok_or_else(|| Error::internal("a view without a query"))?;
+    let StatementKind::Sql(ast) = &mut statement.kind else { return Err(Error::internal("a view without a query")) };
+    if statement.versioned {
+        super::versions::resolve(state, ast, Some(&[])).await?;
+    }
+    let plan = crate::statements::query::plan_in(engine, state, ast).await?;
+    Ok((statement, plan))
 }
 
 /// The plan under the view's names and of its types; refused when what it is made of no longer gives them.

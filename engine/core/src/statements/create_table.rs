@@ -181,7 +181,7 @@ fn spec(state: &SessionState, table: &CreateTable, storage: Storage) -> Result<T
 }
 
 /// The `n` of `varchar(n)` and `char(n)`.
-fn length_max(data_type: &SqlType) -> Option<u64> {
+pub(super) fn length_max(data_type: &SqlType) -> Option<u64> {
     match data_type {
         SqlType::Varchar(Some(length))
         | SqlType::CharacterVarying(Some(length))
@@ -198,7 +198,7 @@ fn length_max(data_type: &SqlType) -> Option<u64> {
 }
 
 /// Delta has text of any length; a check keeps the promise that the type makes.
-fn length_check(table: &str, column: &str, length_max: u64) -> Check {
+pub(super) fn length_check(table: &str, column: &str, length_max: u64) -> Check {
     let quoted = format!("\"{}\"", column.replace('"', "\"\""));
     Check {
         name: format!("{table}_{column}_length"),
@@ -235,8 +235,7 @@ fn with_options(table: &CreateTable, column: &ColumnDef, field: Field, spec: &mu
                 spec.generated.push(Generated { column: field.name().clone(), expression_sql: expression.to_string() });
             }
             ColumnOption::Comment(comment) => {
-                let metadata = [("comment".to_string(), comment.clone())];
-                field = field.with_metadata(metadata.into());
+                spec.column_comments.insert(field.name().clone(), comment.clone());
             }
             other => return Err(refused_option(&other.to_string())),
         }
@@ -269,7 +268,7 @@ fn bare_name(table: &CreateTable) -> String {
     table.name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default()
 }
 
-fn refused_option(option: &str) -> Error {
+pub(super) fn refused_option(option: &str) -> Error {
     let error = Error::unsupported(format!("the column or table option {option}"));
     let upper = option.to_uppercase();
     if upper.contains("PRIMARY KEY") || upper.contains("UNIQUE") || upper.contains("REFERENCES") {

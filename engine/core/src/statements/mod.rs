@@ -1,13 +1,18 @@
 //! What each statement does, one file each. This file only tells them apart.
 
+mod alter;
+mod attach;
 pub mod checkpoint;
 pub mod copy;
+mod comment;
 pub mod create_external_table;
 pub mod create_model;
 pub mod create_schema;
 pub mod create_secret;
 pub mod create_table;
 pub mod create_table_as;
+pub mod create_view;
+pub(crate) mod definition;
 pub mod describe_table;
 pub mod drop_model;
 pub mod drop_schema;
@@ -22,6 +27,7 @@ pub mod query;
 pub(crate) mod relations;
 pub mod restore;
 pub mod setting;
+mod show;
 mod target;
 pub(crate) mod temporary;
 pub mod transaction;
@@ -58,8 +64,14 @@ pub const STATEMENTS: &[Usage] = &[
     create_external_table::USAGE,
     create_model::USAGE,
     create_secret::USAGE,
+    create_view::USAGE,
+    alter::USAGE,
+    comment::USAGE,
+    attach::USAGE,
+    show::USAGE,
     drop_schema::USAGE,
     drop_table::USAGE,
+    drop_table::USAGE_OF_VIEWS,
     drop_model::USAGE,
     drop_secret::USAGE,
     optimize::USAGE,
@@ -110,7 +122,7 @@ pub(crate) async fn describe(
             create_table_as::describe(session, state, table, declared).await
         }
         Ast::ShowVariable { .. } => setting::describe_show(session, ast),
-        _ => Ok(Described::nothing()),
+        other => Ok(show::describe(other).unwrap_or_else(Described::nothing)),
     }
 }
 
@@ -129,6 +141,7 @@ pub(crate) async fn run(
         StatementKind::DropSecret(secret) => secret.run(session).await,
         StatementKind::Upkeep(upkeep) => upkeep.run(session, state).await,
         StatementKind::Copy(copy) => copy::run(session, state, copy).await,
+        StatementKind::Definition(definition) => definition.run(session, state).await,
     }
 }
 
@@ -155,13 +168,19 @@ async fn run_sql(
                 return Err(Error::unsupported(format!("{ast}")));
             }
             match object_type {
-                ObjectType::Table => drop_table::run(session, names, *if_exists).await,
+                ObjectType::Table => drop_table::run(session, "table", names, *if_exists, *cascade).await,
+                ObjectType::View => drop_table::run(session, "view", names, *if_exists, *cascade).await,
                 ObjectType::Schema => drop_schema::run(session, names, *if_exists, *cascade).await,
                 other => Err(Error::unsupported(format!("DROP {other}"))),
             }
         }
         Ast::Set(set) => setting::set(session, set),
         Ast::ShowVariable { variable } => setting::show(session, variable),
+        Ast::ShowCatalogs { .. }
+        | Ast::ShowDatabases { .. }
+        | Ast::ShowSchemas { .. }
+        | Ast::ShowTables { .. }
+        | Ast::ShowViews { .. } => show::run(session, ast).await,
         Ast::Reset(reset) => setting::reset(session, reset),
         Ast::StartTransaction { modes, .. } => transaction::begin(session, modes),
         Ast::Commit { .. } => transaction::commit(session).await,

@@ -221,6 +221,16 @@ pub(super) fn location(text: &str) -> Result<Url> {
     }
 }
 
+/// A folder, as [`location`] finds it, whatever its name looks like.
+pub(super) fn folder(text: &str) -> Result<Url> {
+    let found = location(text)?;
+    match found.to_file_path() {
+        Ok(path) if found.scheme() == "file" => Url::from_directory_path(path)
+            .map_err(|()| Error::new(Kind::InvalidParameterValue, format!("invalid location \"{text}\""))),
+        _ => Ok(found),
+    }
+}
+
 /// Checks that rows may be added to a table.
 pub(super) fn check_insertable(entry: &TableEntry) -> Result<()> {
     match entry.kind {

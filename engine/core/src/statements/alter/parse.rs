@@ -140,7 +140,7 @@ fn parse_key(parser: &mut Parser<'_>) -> Result<String, ParserError> {
 
 fn parse_property(parser: &mut Parser<'_>) -> Result<(String, String), ParserError> {
     let key = parse_key(parser)?;
-    parser.consume_token(&Token::Eq);
+    let _ = parser.consume_token(&Token::Eq);
     let negative = parser.consume_token(&Token::Minus);
     let token = parser.next_token();
     let value = match token.token {

@@ -18,8 +18,7 @@ use super::{Usage, query};
 use crate::catalog::{NewView, ViewEntry, ViewUses};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
-use crate::parser::{self, Statement, StatementKind};
-use crate::planning::{Recorder, TEMPORARY_SCHEMA, TemporaryRelation, recording};
+use crate::planning::{Recorder, TEMPORARY_SCHEMA, TemporaryRelation, plan_view, recording};
 use crate::session::Session;
 
 pub(super) const USAGE: Usage = Usage {
@@ -87,10 +86,7 @@ async fn columns(
     view: &CreateView,
     query: &str,
 ) -> Result<(LogicalPlan, SchemaRef)> {
-    let statement = parsed(query)?;
-    let StatementKind::Sql(ast) = &statement.kind else { return Err(Error::internal("a view without a query")) };
-    let mut ast = ast.as_ref().clone();
-    let plan = query::plan_in(&session.engine, state, &mut ast).await?;
+    let (statement, plan) = plan_view(&session.engine, state, query).await?;
     let plan = query::with_parameters(plan, Vec::<ScalarValue>::new())?;
     let analyzed = query::analyzed(state, plan.clone())?;
     let schema = analyzed.schema().inner();
@@ -111,10 +107,6 @@ async fn columns(
         fields.push(Field::new(name, data_type, true));
     }
     Ok((plan, Arc::new(Schema::new(fields))))
-}
-
-fn parsed(query: &str) -> Result<Statement> {
-    parser::parse(query)?.pop().ok_or_else(|| Error::internal("a view without a query"))
 }
 
 /// The relations, models and lakes that a query is made of.

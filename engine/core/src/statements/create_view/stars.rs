@@ -12,11 +12,9 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use futures::future::BoxFuture;
 
-use super::parsed;
 use crate::error::{Error, Result};
-use crate::parser::StatementKind;
+use crate::planning::plan_view;
 use crate::session::Session;
-use crate::statements::query;
 
 pub(super) async fn spell_out(session: &Session, state: &SessionState, query: &mut Query) -> Result<()> {
     let expander = Expander { session, state };
@@ -108,10 +106,7 @@ impl Expander<'_> {
             cte_tables: scope.to_vec(),
         });
         let with = with.map_or_else(String::new, |with| format!("{with} "));
-        let statement = parsed(&format!("{with}{probe}"))?;
-        let StatementKind::Sql(ast) = statement.kind else { return Err(Error::internal("a star without a query")) };
-        let mut ast = *ast;
-        let plan = query::plan_in(&self.session.engine, self.state, &mut ast).await?;
+        let (_, plan) = plan_view(&self.session.engine, self.state, &format!("{with}{probe}")).await?;
         let column = |(qualifier, field): (Option<&datafusion::common::TableReference>, &std::sync::Arc<arrow::datatypes::Field>)| {
             let mut parts = qualifier.map_or_else(Vec::new, |table| table.to_vec());
             parts.push(field.name().clone());
