@@ -35,7 +35,9 @@ impl Catalog {
         let suffix = unique.get(..8).unwrap_or_default();
         let path = format!("{TABLES_FOLDER}/{}/{}-{suffix}", folder_name(schema), folder_name(name));
         let location = folder_url(self.data_dir(), &path)?;
-        self.change(ReserveFolder { schema: Some(schema.to_owned()), path }).await?;
+        // That of temporary tables is no schema of the catalog: they stay on the list for as long as they live.
+        let schema = (schema != crate::planning::TEMPORARY_SCHEMA).then(|| schema.to_owned());
+        self.change(ReserveFolder { schema, path }).await?;
         Ok(location)
     }
 

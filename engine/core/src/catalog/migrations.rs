@@ -44,7 +44,8 @@ pub(super) async fn check_newest(connection: &mut SqliteConnection, data_dir: &s
     if done == newest() {
         return Ok(());
     }
-    let message = format!("the catalog of \"{}\" has version {done}, and this program's is {}", data_dir.display(), newest());
+    let message =
+        format!("the catalog of \"{}\" has version {done}, and this program's is {}", data_dir.display(), newest());
     let hint = match done < newest() {
         true => "Open it once with this version of Alluvia, which brings it up to date.",
         false => "A newer version of Alluvia wrote it: use that version.",

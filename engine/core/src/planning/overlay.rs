@@ -161,7 +161,9 @@ impl CatalogProvider for OverlayCatalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         if let Mode::View { view, .. } = &self.mode
             && !RESERVED_SCHEMAS.contains(&name)
-            && self.sources.engine.catalog.snapshot().schemas.contains_key(name) | (name == BARE_SCHEMA) | view.names(name)
+            && self.sources.engine.catalog.snapshot().schemas.contains_key(name)
+                | (name == BARE_SCHEMA)
+                | view.names(name)
         {
             let schema = (name != BARE_SCHEMA).then(|| name.to_owned());
             return Some(Arc::new(BoundSchema { schema, view: Arc::clone(view), catalog: self.clone() }));

@@ -9,8 +9,8 @@ use datafusion::execution::SessionState;
 use parking_lot::Mutex;
 
 use super::overlay::Overlay;
-use super::versions;
 use super::temporary::{TEMPORARY_SCHEMA, Temporary};
+use super::versions;
 use crate::catalog::{LakeCatalog, ViewEntry, ViewRelation};
 use crate::engine::Engine;
 use crate::settings::Settings;

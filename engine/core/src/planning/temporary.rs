@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{TableEntry, ViewEntry};
 
@@ -36,11 +36,13 @@ pub(crate) struct Temporary {
     relations: RwLock<BTreeMap<String, TemporaryRelation>>,
     /// They come from the far end, where those of the catalog won't arrive.
     oids: AtomicU32,
+    /// Names that the open transaction block has given, which ROLLBACK takes back.
+    given_in_block: Mutex<Vec<String>>,
 }
 
 impl Default for Temporary {
     fn default() -> Self {
-        Self { relations: RwLock::default(), oids: AtomicU32::new(u32::MAX) }
+        Self { relations: RwLock::default(), oids: AtomicU32::new(u32::MAX), given_in_block: Mutex::default() }
     }
 }
 
@@ -88,6 +90,24 @@ impl Temporary {
 
     pub fn remove(&self, name: &str) -> Option<TemporaryRelation> {
         self.relations.write().remove(name)
+    }
+
+    /// What a name was given to in a block goes when that is rolled back.
+    pub fn note_in_block(&self, name: &str) {
+        self.given_in_block.lock().push(name.to_owned());
+    }
+
+    /// The block is over: answers with the tables that went with it.
+    pub fn end_block(&self, committed: bool) -> Vec<TableEntry> {
+        let names = std::mem::take(&mut *self.given_in_block.lock());
+        if committed {
+            return vec![];
+        }
+        let table = |name: String| match self.remove(&name) {
+            Some(TemporaryRelation::Table(table)) => Some(*table),
+            _ => None,
+        };
+        names.into_iter().filter_map(table).collect()
     }
 
     /// Names of the views that use any of `oids`, directly or through others.

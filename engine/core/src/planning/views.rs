@@ -38,7 +38,11 @@ pub(super) async fn provider(sources: &Arc<Sources>, view: &Arc<ViewEntry>, dept
 }
 
 /// Parses and plans the text of a view's query.
-pub(crate) async fn plan(engine: &Engine, state: &SessionState, query: &str) -> Result<(Statement, LogicalPlan), Error> {
+pub(crate) async fn plan(
+    engine: &Engine,
+    state: &SessionState,
+    query: &str,
+) -> Result<(Statement, LogicalPlan), Error> {
     let mut statement = parser::parse(query)?.pop().ok_or_else(|| Error::internal("a view without a query"))?;
     let StatementKind::Sql(ast) = &mut statement.kind else { return Err(Error::internal("a view without a query")) };
     if statement.versioned {
@@ -53,7 +57,8 @@ fn fitted(state: &SessionState, plan: LogicalPlan, view: &ViewEntry) -> Result<L
     let wanted = view.columns.fields();
     let types = |plan: &LogicalPlan| {
         let fields = plan.schema().fields();
-        fields.len() == wanted.len() && fields.iter().zip(wanted).all(|(one, other)| one.data_type() == other.data_type())
+        fields.len() == wanted.len()
+            && fields.iter().zip(wanted).all(|(one, other)| one.data_type() == other.data_type())
     };
     if !types(&plan) {
         // Types as analysis leaves them are those that the view was made with.

@@ -146,13 +146,7 @@ fn refuse_temporary(target: &Target) -> Result<()> {
     if target.is_temporary() { Err(Error::unsupported("COMMENT ON a temporary view")) } else { Ok(()) }
 }
 
-async fn note(
-    session: &Session,
-    oid: u32,
-    column: String,
-    text: Option<String>,
-    target: String,
-) -> Result<Execution> {
+async fn note(session: &Session, oid: u32, column: String, text: Option<String>, target: String) -> Result<Execution> {
     target::now_or_at_commit(session, target, "COMMENT", move |session| {
         Box::pin(async move { session.engine.catalog.set_comment(oid, &column, text.as_deref()).await })
     })

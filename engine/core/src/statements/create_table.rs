@@ -1,5 +1,7 @@
 //! `CREATE TABLE`: types, partitions, location, NOT NULL, CHECK, generated columns, properties.
 
+mod like;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{
     CastKind, CharacterLength, ColumnDef, ColumnOption, CommentDef, CreateTable, CreateTableOptions,
-    DataType as SqlType, Expr, ExprWithAlias, HiveDistributionStyle, HiveIOFormat, TableConstraint, Value,
+    DataType as SqlType, Expr, ExprWithAlias, HiveDistributionStyle, HiveIOFormat, OnCommit, TableConstraint, Value,
 };
 
 use super::Usage;
@@ -29,7 +31,7 @@ pub(super) const USAGE: Usage = Usage {
 
 pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateTable) -> Result<Execution> {
     check_plain(table)?;
-    let target = Target::of(session, &table.name)?;
+    let target = made(session, table)?;
     if table.if_not_exists && target.exists(session) {
         return Ok(skipped(&target));
     }
@@ -44,6 +46,20 @@ pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateT
     Ok(Execution::done("CREATE TABLE"))
 }
 
+/// The name of a table that is to be made.
+pub(super) fn made(session: &Session, table: &CreateTable) -> Result<Target> {
+    if !table.temporary {
+        if table.on_commit.is_some() {
+            return Err(Error::new(Kind::InvalidTableDefinition, "ON COMMIT can only be used on temporary tables"));
+        }
+        let target = Target::of(session, &table.name)?;
+        if !target.is_temporary() {
+            return Ok(target);
+        }
+    }
+    Target::temporary(&table.name)
+}
+
 async fn make(
     session: &Session,
     state: &SessionState,
@@ -52,12 +68,15 @@ async fn make(
     unnamed: &Unnamed,
 ) -> Result<()> {
     let lake = &session.engine.lake;
-    if table.columns.is_empty() && storage.location.is_some() {
+    if table.columns.is_empty() && table.like.is_none() && storage.location.is_some() {
         // No columns: the location holds a table already, and keeps it.
         lake.open(&unnamed.location).await?;
         return Ok(());
     }
-    let spec = spec(state, table, storage)?;
+    let spec = match &table.like {
+        Some(like) => like::spec(session, like, table, storage).await?,
+        None => spec(state, table, storage)?,
+    };
     lake.validate(&spec, state)?;
     lake.create(&unnamed.location, &spec).await?;
     Ok(())
@@ -128,11 +147,11 @@ impl Storage {
 /// What other systems allow in CREATE TABLE and this one doesn't: refused, never passed over.
 pub(super) fn check_plain(table: &CreateTable) -> Result<()> {
     let refused = [
-        (table.temporary, "CREATE TEMPORARY TABLE"),
         (table.external, "this form of CREATE EXTERNAL TABLE"),
-        (table.like.is_some() || table.clone.is_some(), "CREATE TABLE LIKE"),
-        (table.global.is_some(), "CREATE GLOBAL TEMPORARY TABLE"),
-        (table.on_commit.is_some(), "ON COMMIT"),
+        (table.clone.is_some(), "CREATE TABLE CLONE"),
+        (table.global == Some(true), "CREATE GLOBAL TEMPORARY TABLE"),
+        (matches!(table.on_commit, Some(OnCommit::DeleteRows)), "ON COMMIT DELETE ROWS"),
+        (matches!(table.on_commit, Some(OnCommit::Drop)), "ON COMMIT DROP"),
         (table.inherits.is_some(), "INHERITS"),
         (table.partition_by.is_some(), "PARTITION BY RANGE, LIST or HASH"),
         (table.cluster_by.is_some() || table.clustered_by.is_some(), "CLUSTER BY"),

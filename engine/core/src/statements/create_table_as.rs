@@ -9,10 +9,10 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::sql::sqlparser::ast::{CreateTable, Statement as Ast};
 
-use super::create_table::{Storage, check_plain, skipped};
+use super::create_table::{Storage, check_plain, made, skipped};
 use super::new_table::Unnamed;
 use super::parameters::parameter_types;
-use super::target::{Target, folded};
+use super::target::folded;
 use super::{Described, Usage, query};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
@@ -46,7 +46,7 @@ pub(super) async fn run(
 ) -> Result<Execution> {
     check_plain(table)?;
     let Some(query) = &table.query else { return Err(Error::internal("CREATE TABLE AS without a query")) };
-    let target = Target::of(session, &table.name)?;
+    let target = made(session, table)?;
     if table.if_not_exists && target.exists(session) {
         return Ok(skipped(&target));
     }

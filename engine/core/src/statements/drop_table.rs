@@ -32,7 +32,8 @@ pub(super) async fn run(
         return Err(Error::new(Kind::UndefinedTable, format!("{kind} \"{}\" does not exist", target.name)));
     }
     let (own, shared): (Vec<_>, Vec<_>) = known.into_iter().partition(Target::is_temporary);
-    let oids: Vec<u32> = own.iter().chain(&shared).filter_map(|target| session.sources.oid(&target.schema, &target.name)).collect();
+    let oids: Vec<u32> =
+        own.iter().chain(&shared).filter_map(|target| session.sources.oid(&target.schema, &target.name)).collect();
     let mut users = session.temporary.dependents(&oids);
     users.retain(|name| own.iter().all(|target| target.name != *name));
     if !cascade && !users.is_empty() {
@@ -44,16 +45,17 @@ pub(super) async fn run(
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
     check_kinds(session, kind, &own)?;
-    let mut done = if shared.is_empty() {
-        session.transaction.lock().check_writable(tag)?;
-        Execution::done(tag)
-    } else {
-        drop_shared(session, kind, tag, shared, cascade).await?
-    };
-    for name in own.iter().map(|target| &target.name).chain(&users) {
-        if let Some(TemporaryRelation::Table(table)) = session.temporary.remove(name) {
-            discard_after_readers(&session.engine, *table);
-        }
+    session.transaction.lock().check_writable(tag)?;
+    let gone: Vec<String> = own.iter().map(|target| target.name.clone()).chain(users.iter().cloned()).collect();
+    let mut done = Execution::done(tag);
+    if target::in_block(session) && !(gone.is_empty() && shared.is_empty()) {
+        let shown: Vec<String> = own.iter().chain(&shared).map(Target::to_string).collect();
+        done = target::now_or_at_commit(session, shown.join(", "), tag, move |session| {
+            Box::pin(async move { drop_all(session, kind, tag, shared, gone, cascade).await.map(|_| ()) })
+        })
+        .await?;
+    } else if !(gone.is_empty() && shared.is_empty()) {
+        done = drop_all(session, kind, tag, shared, gone, cascade).await?;
     }
     for name in users {
         done = done.with_notice("NOTICE", format!("drop cascades to view {name}"));
@@ -71,28 +73,26 @@ fn check_kinds(session: &Session, kind: &str, own: &[Target]) -> Result<()> {
     }
 }
 
-async fn drop_shared(
+/// `gone`: the session's own.
+async fn drop_all(
     session: &Session,
     kind: &'static str,
     tag: &'static str,
-    targets: Vec<Target>,
+    shared: Vec<Target>,
+    gone: Vec<String>,
     cascade: bool,
 ) -> Result<Execution> {
-    let shown: Vec<String> = targets.iter().map(Target::to_string).collect();
-    let names: Vec<(String, String)> = targets.into_iter().map(|target| (target.schema, target.name)).collect();
-    if !target::in_block(session) {
-        session.transaction.lock().check_writable(tag)?;
-        let dropped = session.engine.catalog.drop_relations(kind, &names, cascade).await?;
-        return Ok(discarded(session, dropped, tag));
+    let names: Vec<(String, String)> = shared.into_iter().map(|target| (target.schema, target.name)).collect();
+    let dropped = match names.is_empty() {
+        true => Dropped::default(),
+        false => session.engine.catalog.drop_relations(kind, &names, cascade).await?,
+    };
+    for name in gone {
+        if let Some(TemporaryRelation::Table(table)) = session.temporary.remove(&name) {
+            discard_after_readers(&session.engine, *table);
+        }
     }
-    target::now_or_at_commit(session, shown.join(", "), tag, move |session| {
-        Box::pin(async move {
-            let dropped = session.engine.catalog.drop_relations(kind, &names, cascade).await?;
-            discarded(session, dropped, tag);
-            Ok(())
-        })
-    })
-    .await
+    Ok(discarded(session, dropped, tag))
 }
 
 /// Removes the files of dropped tables once nobody reads them, and tells of what went along.

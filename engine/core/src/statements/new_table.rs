@@ -9,8 +9,9 @@ use datafusion::execution::SessionState;
 use url::Url;
 
 use super::target::{self, Target};
-use crate::catalog::{NewTable, TableKind};
-use crate::error::Result;
+use super::temporary::name_table;
+use crate::catalog::{NewTable, TableEntry, TableKind};
+use crate::error::{Error, Result};
 use crate::reading::discard_after_readers;
 use crate::session::Session;
 use crate::transaction::{DeferredWork, PendingWrite};
@@ -30,12 +31,18 @@ impl Unnamed {
         {
             let transaction = session.transaction.lock();
             transaction.check_writable("CREATE TABLE")?;
-            if let Some(pending) = &transaction.pending {
+            if let Some(pending) = transaction.pending.as_ref().filter(|_| !target.is_temporary()) {
                 return Err(crate::transaction::two_targets(&pending.target, &target.to_string()));
             }
         }
         if !or_replace && target.exists(session) {
             return Err(target.duplicate());
+        }
+        if target.is_temporary() && (asked.is_some() || target.view(session).is_some()) {
+            return Err(match asked {
+                Some(_) => Error::unsupported("LOCATION of a temporary table"),
+                None => target.duplicate(),
+            });
         }
         let (kind, location) = match asked {
             Some(asked) => (TableKind::Located, target::location(asked)?),
@@ -49,6 +56,11 @@ impl Unnamed {
 
     /// Gives the finished table its name. Whatever fails, its files don't stay behind.
     pub async fn finish(self, session: &Session, state: &SessionState) -> Result<()> {
+        if self.target.is_temporary() {
+            // Nobody else sees it, so it needs no COMMIT to be seen.
+            name_table(session, self.entry(session.temporary.next_oid()));
+            return Ok(());
+        }
         if !target::in_block(session) {
             return self.register(session).await;
         }
@@ -65,6 +77,18 @@ impl Unnamed {
             && let Err(error) = session.engine.catalog.discard_folder(&session.engine.lake, &self.location).await
         {
             tracing::warn!(%error, location = %self.location, "an unfinished table's folder stays until the next start");
+        }
+    }
+
+    fn entry(&self, oid: u32) -> TableEntry {
+        TableEntry {
+            oid,
+            schema: self.target.schema.clone(),
+            name: self.target.name.clone(),
+            kind: self.kind,
+            location: self.location.clone(),
+            options: BTreeMap::new(),
+            columns: None,
         }
     }
 

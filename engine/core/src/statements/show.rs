@@ -83,7 +83,11 @@ async fn schemas(session: &Session, within: Option<&ObjectName>) -> Result<Vec<R
         None => own_schemas(session),
         Some(name) => match target::parts(name)?.as_slice() {
             [catalog] if catalog == CATALOG => own_schemas(session),
-            [catalog] => attached::relations(&attachment(session, catalog)?).await?.into_iter().map(|(schema, _)| schema).collect(),
+            [catalog] => attached::relations(&attachment(session, catalog)?)
+                .await?
+                .into_iter()
+                .map(|(schema, _)| schema)
+                .collect(),
             _ => return Err(Error::new(Kind::SyntaxError, format!("a catalog's name has one part: {name}"))),
         },
     };
@@ -200,9 +204,13 @@ mod tests {
 
     #[test]
     fn patterns() {
-        for (text, pattern, expected) in
-            [("orders", "ord%", true), ("orders", "%der_", true), ("orders", "ord", false), ("", "%", true), ("a", "", false)]
-        {
+        for (text, pattern, expected) in [
+            ("orders", "ord%", true),
+            ("orders", "%der_", true),
+            ("orders", "ord", false),
+            ("", "%", true),
+            ("a", "", false),
+        ] {
             assert_eq!(like(text, pattern), expected, "{text} {pattern}");
         }
     }

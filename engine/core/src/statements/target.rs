@@ -54,9 +54,7 @@ impl Target {
     pub fn temporary(name: &ObjectName) -> Result<Target> {
         match parts(name)?.as_slice() {
             [name] => Ok(Target { schema: TEMPORARY_SCHEMA.to_owned(), name: name.clone() }),
-            [schema, name] if schema == TEMPORARY_SCHEMA => {
-                Ok(Target { schema: schema.clone(), name: name.clone() })
-            }
+            [schema, name] if schema == TEMPORARY_SCHEMA => Ok(Target { schema: schema.clone(), name: name.clone() }),
             _ => Err(Error::new(
                 Kind::InvalidTableDefinition,
                 "cannot create temporary relation in non-temporary schema",
@@ -117,7 +115,11 @@ impl Target {
     }
 
     fn shown(&self) -> String {
-        if self.schema == crate::catalog::DEFAULT_SCHEMA || self.is_temporary() { self.name.clone() } else { self.to_string() }
+        if self.schema == crate::catalog::DEFAULT_SCHEMA || self.is_temporary() {
+            self.name.clone()
+        } else {
+            self.to_string()
+        }
     }
 }
 

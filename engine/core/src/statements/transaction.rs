@@ -37,6 +37,7 @@ pub(super) async fn commit(session: &Session) -> Result<Execution> {
         }
         TransactionStatus::InTransaction => {
             session.overlay.clear();
+            super::temporary::end_block(session, true);
             session.settings.lock().end_local();
             if let Some(pending) = transaction.pending {
                 pending.work.commit(session).await?;
@@ -80,6 +81,7 @@ pub(crate) async fn discard(session: &Session) {
 
 async fn drop_pending(session: &Session, transaction: Transaction) {
     session.overlay.clear();
+    super::temporary::end_block(session, false);
     if let Some(settings) = transaction.settings {
         session.settings.lock().restore(settings);
     }

@@ -43,7 +43,10 @@ pub(super) async fn alterations(
             }
             Operation::Table(operation) => {
                 let made = of_table(state, target, operation, &mut taken)?;
-                if made.iter().any(|made| matches!(made, Alteration::RenameColumn { .. } | Alteration::DropColumn { .. })) {
+                if made
+                    .iter()
+                    .any(|made| matches!(made, Alteration::RenameColumn { .. } | Alteration::DropColumn { .. }))
+                {
                     refuse_used(session, entry.oid, &entry.name)?;
                 }
                 alterations.extend(made);
@@ -64,7 +67,8 @@ pub(super) fn check_alterable(entry: &TableEntry) -> Result<()> {
 /// The columns of a view's tables are named in its text.
 fn refuse_used(session: &Session, oid: u32, table: &str) -> Result<()> {
     let snapshot = session.engine.catalog.snapshot();
-    let users: Vec<String> = snapshot.views().filter(|view| view.uses.contains(oid)).map(|view| view.name.clone()).collect();
+    let users: Vec<String> =
+        snapshot.views().filter(|view| view.uses.contains(oid)).map(|view| view.name.clone()).collect();
     if users.is_empty() {
         return Ok(());
     }

@@ -69,11 +69,16 @@ fn check_plain(view: &CreateView) -> Result<()> {
         (view.to.is_some() || view.params.is_some(), "this form of CREATE VIEW"),
         (view.options != CreateTableOptions::None, "options of a view"),
         (view.comment.is_some(), "COMMENT within CREATE VIEW"),
-        (view.columns.iter().any(|column| column.data_type.is_some() || column.options.is_some()), "types of columns in CREATE VIEW"),
+        (
+            view.columns.iter().any(|column| column.data_type.is_some() || column.options.is_some()),
+            "types of columns in CREATE VIEW",
+        ),
     ];
     match refused.iter().find(|(given, _)| *given) {
-        Some((_, "CREATE MATERIALIZED VIEW")) => Err(Error::unsupported("CREATE MATERIALIZED VIEW")
-            .with_hint("CREATE TABLE ... AS keeps the rows of a query.")),
+        Some((_, "CREATE MATERIALIZED VIEW")) => {
+            Err(Error::unsupported("CREATE MATERIALIZED VIEW")
+                .with_hint("CREATE TABLE ... AS keeps the rows of a query."))
+        }
         Some((_, what)) => Err(Error::unsupported(what)),
         None => Ok(()),
     }
@@ -165,6 +170,9 @@ fn put_temporary(session: &Session, new: NewView) -> Result<()> {
         None => session.temporary.next_oid(),
     };
     let view = ViewEntry { oid, schema, name: name.clone(), query, columns, uses };
+    if target::in_block(session) && !or_replace {
+        session.temporary.note_in_block(&name);
+    }
     session.temporary.put(&name, TemporaryRelation::View(Arc::new(view)));
     Ok(())
 }

@@ -6,10 +6,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, With,
-};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, With,
+};
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
@@ -107,7 +108,10 @@ impl Expander<'_> {
         });
         let with = with.map_or_else(String::new, |with| format!("{with} "));
         let (_, plan) = plan_view(&self.session.engine, self.state, &format!("{with}{probe}")).await?;
-        let column = |(qualifier, field): (Option<&datafusion::common::TableReference>, &std::sync::Arc<arrow::datatypes::Field>)| {
+        let column = |(qualifier, field): (
+            Option<&datafusion::common::TableReference>,
+            &std::sync::Arc<arrow::datatypes::Field>,
+        )| {
             let mut parts = qualifier.map_or_else(Vec::new, |table| table.to_vec());
             parts.push(field.name().clone());
             let mut idents: Vec<Ident> = parts.iter().map(|part| ident(part)).collect();
@@ -145,7 +149,9 @@ fn refuse_natural(join: &JoinOperator) -> Result<()> {
         _ => return Ok(()),
     };
     match constraint {
-        JoinConstraint::Natural => Err(Error::unsupported("NATURAL JOIN in a view").with_hint("Write USING (column, ...).")),
+        JoinConstraint::Natural => {
+            Err(Error::unsupported("NATURAL JOIN in a view").with_hint("Write USING (column, ...)."))
+        }
         _ => Ok(()),
     }
 }
