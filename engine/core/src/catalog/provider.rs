@@ -1,5 +1,6 @@
 //! The catalog as DataFusion sees it: names from the newest snapshot, each table opened afresh whenever it is named.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,11 +52,39 @@ impl LakeCatalog {
         self.parts.open(table, versions::split(name).1).await
     }
 
+    /// What a table's own log, or the catalog, says about its columns. A table that can't be opened says nothing.
+    pub(crate) async fn column_comments(&self, table: &TableEntry) -> BTreeMap<String, String> {
+        if table.kind.format() == Format::Delta {
+            let snapshot = self.parts.lake.open(&table.location).await;
+            return snapshot.map(|snapshot| snapshot.column_comments()).unwrap_or_default();
+        }
+        self.noted_comments(table.oid)
+    }
+
+    /// What the catalog says about the columns of a view, or of other things that have no log.
+    pub(crate) fn noted_comments(&self, oid: u32) -> BTreeMap<String, String> {
+        let snapshot = self.parts.catalog.snapshot();
+        let noted = snapshot.comments.range((oid, String::new())..=(oid, char::MAX.to_string()));
+        noted.map(|((_, column), comment)| (column.clone(), comment.clone())).collect()
+    }
+
     fn user_schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let known = self.parts.catalog.snapshot().schemas.contains_key(name);
         known.then(|| -> Arc<dyn SchemaProvider> {
             Arc::new(LakeSchema { parts: Arc::clone(&self.parts), name: name.to_owned() })
         })
+    }
+}
+
+#[async_trait]
+impl information_schema::Comments for LakeCatalog {
+    async fn of_columns(&self, schema: &str, table: &str) -> BTreeMap<String, String> {
+        let snapshot = self.parts.catalog.snapshot();
+        match snapshot.relation(schema, table) {
+            Some(Relation::Table(table)) => self.column_comments(table).await,
+            Some(Relation::View(view)) => self.noted_comments(view.oid),
+            None => BTreeMap::new(),
+        }
     }
 }
 
@@ -68,7 +97,9 @@ impl CatalogProvider for LakeCatalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             SystemTables::SCHEMA => Some(Arc::clone(&self.system) as Arc<dyn SchemaProvider>),
-            information_schema::NAME => Some(information_schema::over(Arc::new(self.clone()), CATALOG)),
+            information_schema::NAME => {
+                Some(information_schema::over(Arc::new(self.clone()), CATALOG, Arc::new(self.clone())))
+            }
             _ if RESERVED_SCHEMAS.contains(&name) => None,
             _ => self.user_schema(name),
         }

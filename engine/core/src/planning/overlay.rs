@@ -8,7 +8,6 @@ use std::sync::Arc;
 use alluvia_lake::At;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
@@ -141,7 +140,8 @@ impl OverlayCatalog {
             TEMPORARY_SCHEMA => None,
             NAME => {
                 let listing = OverlayCatalog { mode: Mode::Listing, ..self.clone() };
-                Some(information_schema::over(Arc::new(listing), CATALOG))
+                let comments = Arc::clone(&self.sources) as Arc<dyn information_schema::Comments>;
+                Some(information_schema::over(Arc::new(listing), CATALOG, comments))
             }
             _ => Some(self.sources.lake.schema(name)?),
         };
@@ -316,7 +316,7 @@ impl OverlaySchema {
         }
         if let Some(view) = sources.view(&self.name, name) {
             let depth = match &self.catalog.mode {
-                Mode::Listing => return Ok(Some(Arc::new(EmptyTable::new(Arc::clone(&view.columns))))),
+                Mode::Listing => return Ok(Some(Arc::new(views::stub(&view)?))),
                 Mode::View { depth, .. } => *depth,
                 Mode::Statement | Mode::Recording(_) => 0,
             };

@@ -1,8 +1,10 @@
 //! What names stand for in a session: its own tables, those of the catalog, views planned anew, other lakes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
@@ -11,6 +13,7 @@ use parking_lot::Mutex;
 use super::overlay::Overlay;
 use super::temporary::{TEMPORARY_SCHEMA, Temporary};
 use super::versions;
+use crate::catalog::information_schema::Comments;
 use crate::catalog::{LakeCatalog, ViewEntry, ViewRelation};
 use crate::engine::Engine;
 use crate::settings::Settings;
@@ -61,6 +64,16 @@ impl Sources {
         match schema {
             TEMPORARY_SCHEMA => self.temporary.find(name).map(|relation| relation.oid()),
             _ => self.engine.catalog.snapshot().relation(schema, name).map(|relation| relation.oid()),
+        }
+    }
+}
+
+#[async_trait]
+impl Comments for Sources {
+    async fn of_columns(&self, schema: &str, table: &str) -> BTreeMap<String, String> {
+        match self.temporary.table(table).filter(|_| schema == TEMPORARY_SCHEMA) {
+            Some(table) => self.lake.column_comments(&table).await,
+            None => self.lake.of_columns(schema, table).await,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Column;
+use datafusion::common::{Column, DFSchema};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
 use super::overlay::{BARE_SCHEMA, Mode, OverlayCatalogs};
 use super::sources::Sources;
@@ -35,6 +35,13 @@ pub(super) async fn provider(sources: &Arc<Sources>, view: &Arc<ViewEntry>, dept
     let (_, plan) = plan(&sources.engine, &state, &view.query).await?;
     let plan = fitted(&state, plan, view)?;
     Ok(ViewTable::new(plan, Some(view.query.clone())))
+}
+
+/// A view for those who want to know its columns and its text.
+pub(super) fn stub(view: &ViewEntry) -> Result<ViewTable> {
+    let schema = Arc::new(DFSchema::try_from(view.columns.as_ref().clone())?);
+    let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+    Ok(ViewTable::new(nothing, Some(view.query.clone())))
 }
 
 /// Parses and plans the text of a view's query.

@@ -6,6 +6,7 @@ mod provider;
 mod schemas;
 mod secrets;
 mod tables;
+mod views;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ impl SystemTables {
                 Arc::new(models::ModelsTable::new(Arc::clone(&catalog), models)),
                 Arc::new(schemas::SchemasTable::new(Arc::clone(&catalog))),
                 Arc::new(secrets::SecretsTable::new(Arc::clone(&catalog))),
-                Arc::new(tables::TablesTable::new(catalog)),
+                Arc::new(tables::TablesTable::new(Arc::clone(&catalog))),
+                Arc::new(views::ViewsTable::new(catalog)),
             ],
         }
     }

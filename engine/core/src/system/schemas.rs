@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result;
 
@@ -14,6 +14,8 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("oid", DataType::Int64, false),
         Field::new("name", DataType::Utf8, false),
         Field::new("tables", DataType::Int64, false),
+        Field::new("views", DataType::Int64, false),
+        Field::new("comment", DataType::Utf8, true),
     ]))
 });
 
@@ -42,8 +44,12 @@ impl SystemTable for SchemasTable {
         let schemas = snapshot.schemas.values();
         let oid = Int64Array::from_iter_values(schemas.clone().map(|schema| schema.oid.into()));
         let name = StringArray::from_iter_values(schemas.clone().map(|schema| &schema.name));
-        let tables =
-            Int64Array::from_iter_values(schemas.map(|schema| i64::try_from(schema.tables.len()).unwrap_or(i64::MAX)));
-        Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(oid), Arc::new(name), Arc::new(tables)])?)
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let tables = Int64Array::from_iter_values(schemas.clone().map(|schema| count(schema.tables.len())));
+        let views = Int64Array::from_iter_values(schemas.clone().map(|schema| count(schema.views.len())));
+        let comment: StringArray = schemas.map(|schema| snapshot.comment(schema.oid, "")).collect();
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(oid), Arc::new(name), Arc::new(tables), Arc::new(views), Arc::new(comment)];
+        Ok(RecordBatch::try_new(self.schema(), columns)?)
     }
 }

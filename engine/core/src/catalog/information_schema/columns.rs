@@ -1,5 +1,6 @@
 //! `information_schema.columns`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alluvia_udfs::pg::pg_type_name;
@@ -25,10 +26,13 @@ struct Row {
     radix: Option<i32>,
     scale: Option<i32>,
     datetime_precision: Option<i32>,
+    comment: Option<String>,
 }
 
 impl Columns {
-    pub fn add(&mut self, catalog: &str, schema: &str, table: &str, columns: &SchemaRef) {
+    /// `of`: catalog, schema, table.
+    pub fn add(&mut self, of: [&str; 3], columns: &SchemaRef, comments: &BTreeMap<String, String>) {
+        let [catalog, schema, table] = of;
         for (field, position) in columns.fields().iter().zip(1..) {
             let name = pg_type_name(field.data_type());
             let (precision, radix, scale) = numbers(field.data_type());
@@ -42,6 +46,7 @@ impl Columns {
                 radix,
                 scale,
                 datetime_precision: datetime_precision(field.data_type()),
+                comment: comments.get(field.name()).cloned(),
             });
         }
     }
@@ -78,6 +83,7 @@ impl Columns {
             ("is_generated", text(&|_| "NEVER".to_string()), true),
             ("generation_expression", no_text, true),
             ("is_updatable", text(&|_| "NO".to_string()), true),
+            ("comment", Arc::new(rows.iter().map(|row| row.comment.as_deref()).collect::<StringArray>()), true),
         ])?;
         Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
     }
