@@ -24,5 +24,7 @@ mod slt;
 mod sql;
 /// The files under `sql/`.
 mod sql_files;
+/// Tables in object stores.
+mod stores;
 /// Large results.
 mod streaming;

@@ -16,7 +16,7 @@ use datafusion::object_store::{
     ObjectStoreScheme, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
 use deltalake::kernel::{Action, CommitInfo};
-use deltalake::logstore::{LogStoreRef, ObjectStoreRef, get_actions, logstore_with};
+use deltalake::logstore::{LogStoreRef, ObjectStoreRef, get_actions};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ use crate::commit::{self, Entry, PRIVATE_LOG, Reads};
 use crate::error::{Error, Result};
 use crate::location::LOG_FOLDER;
 use crate::snapshot::Snapshot;
+use crate::stores::log_store_over;
 
 /// What a table's history calls a block of several statements.
 const OPERATION: &str = "TRANSACTION";
@@ -54,7 +55,7 @@ impl Block {
         };
         let mut options = log_store.config().options().clone();
         options.raw.insert(PRIVATE_LOG.to_owned(), "true".to_owned());
-        let log_store = logstore_with(Arc::new(store), log_store.config().location(), options)?;
+        let log_store = log_store_over(Arc::new(store), log_store.config().location(), &options)?;
         Ok(Block { base: base.clone(), log_store })
     }
 

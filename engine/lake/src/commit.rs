@@ -13,6 +13,7 @@ use deltalake::logstore::{LogStoreRef, get_actions};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::{Value, json};
 use url::Url;
+use uuid::Uuid;
 
 use crate::definition::Definition;
 use crate::error::{Error, Result};
@@ -57,7 +58,8 @@ pub(crate) async fn create(log_store: LogStoreRef, root: &Url, definition: Defin
     actions.extend(files.adds.into_iter().map(Action::Add));
     let location = root.clone();
     let operation = DeltaOperation::Create { mode: SaveMode::ErrorIfExists, location, protocol, metadata };
-    let properties = CommitProperties::default().with_metadata([("operationMetrics".to_owned(), metrics)]);
+    let metadata = [("operationMetrics".to_owned(), metrics), identifier()];
+    let properties = CommitProperties::default().with_metadata(metadata);
     write(log_store, None, actions, operation, properties).await
 }
 
@@ -143,6 +145,11 @@ fn is_blind_append(actions: &[Action]) -> bool {
     actions.iter().any(says) && actions.iter().all(|action| removed(action).is_none())
 }
 
+/// Tells two entries apart that say the same: one whose answer was lost is known again by its bytes.
+fn identifier() -> (String, Value) {
+    ("txnId".to_owned(), json!(Uuid::new_v4()))
+}
+
 fn properties(entry: &Entry, snapshot: &Snapshot) -> CommitProperties {
     let level = if serializable(snapshot) { "Serializable" } else { "WriteSerializable" };
     let properties = CommitProperties::default()
@@ -151,6 +158,7 @@ fn properties(entry: &Entry, snapshot: &Snapshot) -> CommitProperties {
             ("isBlindAppend".to_owned(), json!(entry.reads == Reads::Nothing)),
             ("isolationLevel".to_owned(), json!(level)),
             ("readVersion".to_owned(), json!(snapshot.version())),
+            identifier(),
         ])
         .with_max_retries(0);
     if is_private(snapshot.log_store()) {

@@ -78,10 +78,7 @@ impl Stores {
 
     /// The log store of the table at `root`, whose scheme is an object store's.
     pub fn log_store(&self, root: &Url) -> Result<LogStoreRef> {
-        let bucket = self.bucket(root)?;
-        let config = StorageConfig::default();
-        let prefixed = config.decorate_store(bucket.clone() as Arc<dyn ObjectStore>, root)?;
-        Ok(default_logstore(Arc::from(prefixed), bucket, root, &config))
+        log_store_over(self.bucket(root)?, root, &StorageConfig::default())
     }
 
     /// The store that a location lies in, and its path there.
@@ -109,6 +106,12 @@ impl Stores {
             .or_insert_with(|| Arc::new(Bucket::new(kind, key, name.to_owned(), self.inner.secrets.clone())));
         Ok(Arc::clone(bucket))
     }
+}
+
+/// The log store of the table at `root` in a store that isn't looked up by its scheme.
+pub(crate) fn log_store_over(store: Arc<dyn ObjectStore>, root: &Url, config: &StorageConfig) -> Result<LogStoreRef> {
+    let prefixed = config.decorate_store(Arc::clone(&store), root)?;
+    Ok(default_logstore(Arc::from(prefixed), store, root, config))
 }
 
 impl From<OptionError> for Error {
