@@ -13,3 +13,6 @@ mod s3;
 mod tables;
 /// Two servers on one table, and a server that is killed.
 mod writers;
+
+/// Counts in table `n`: run twice, it shows.
+const COUNT: &str = "MERGE INTO n USING (SELECT 1 AS step) AS s ON true WHEN MATCHED THEN UPDATE SET n = n + step";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::COUNT;
 use super::proxy::{Fate, Proxy};
 use super::s3::{S3, secret};
 use crate::process::{Process, code, value};
@@ -15,10 +16,15 @@ async fn a_commit_whose_answer_is_lost_counts_once() {
     let server = Process::start(folder.path(), &[]);
     let client = server.connect().await;
     client.batch_execute(&secret(proxy.port, ", TIMEOUT 2, RETRIES 3")).await.unwrap();
-    client.batch_execute("CREATE TABLE t (n BIGINT) LOCATION 's3://lake/t'; INSERT INTO t VALUES (0)").await.unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE t (n BIGINT) LOCATION 's3://lake/t'; CREATE TABLE n LOCATION 's3://lake/n' AS SELECT 0 AS n",
+        )
+        .await
+        .unwrap();
     let fates = [Fate::ResetAfter, Fate::ErrorAfter, Fate::Silence, Fate::Reset, Fate::SlowDown, Fate::Dribble];
     for (round, fate) in fates.into_iter().enumerate() {
-        for (sql, path) in [("UPDATE t SET n = n + 1", "update"), ("INSERT INTO t VALUES (0)", "insert")] {
+        for (sql, path) in [(COUNT, "merge"), ("INSERT INTO t VALUES (0)", "insert")] {
             let struck = Arc::new(AtomicBool::new(false));
             let once = Arc::clone(&struck);
             proxy.judge(move |request| {
@@ -29,9 +35,11 @@ async fn a_commit_whose_answer_is_lost_counts_once() {
             assert!(struck.load(Ordering::SeqCst), "{path} {fate:?}");
         }
         let round = round + 1;
-        assert_eq!(value(&client, "SELECT max(n) FROM t").await, round.to_string(), "{fate:?}");
-        assert_eq!(value(&client, "SELECT count(*) FROM t").await, (round + 1).to_string(), "{fate:?}");
-        assert_eq!(s3.entries("t").await, 2 + 2 * round, "{fate:?}");
+        assert_eq!(value(&client, "SELECT n FROM n").await, round.to_string(), "{fate:?}");
+        assert_eq!(value(&client, "SELECT count(*) FROM t").await, round.to_string(), "{fate:?}");
+        for table in ["t", "n"] {
+            assert_eq!(s3.entries(table).await, 1 + round, "{table} {fate:?}");
+        }
     }
 }
 
@@ -69,7 +77,7 @@ async fn faults_everywhere_lose_and_double_nothing() {
     let proxy = Proxy::start(s3.port).await;
     let server = Process::start(folder.path(), &[]);
     let client = server.connect().await;
-    client.batch_execute(&secret(proxy.port, ", TIMEOUT 2, RETRIES 4")).await.unwrap();
+    client.batch_execute(&secret(proxy.port, ", TIMEOUT 1, RETRIES 3")).await.unwrap();
     client
         .batch_execute(
             "CREATE TABLE t (a BIGINT) LOCATION 's3://lake/t'; CREATE TABLE n LOCATION 's3://lake/n' AS SELECT 0 AS n",
@@ -86,20 +94,20 @@ async fn faults_everywhere_lose_and_double_nothing() {
         _ => Fate::Pass,
     });
     let (mut there, mut in_doubt, mut counted) = (vec![], vec![], (0, 0));
-    for number in 0..25 {
+    for number in 0..12 {
         match client.batch_execute(&format!("INSERT INTO t VALUES ({number})")).await {
             Ok(()) => there.push(number),
             Err(error) if code(&error) == "40003" => in_doubt.push(number),
             Err(error) => assert!(["08006", "58030"].contains(&code(&error).as_str()), "{error:?}"),
         }
-        match client.batch_execute("UPDATE n SET n = n + 1").await {
+        match client.batch_execute(COUNT).await {
             Ok(()) => counted = (counted.0 + 1, counted.1 + 1),
             Err(error) if code(&error) == "40003" => counted.1 += 1,
             Err(error) => assert!(["08006", "58030"].contains(&code(&error).as_str()), "{error:?}"),
         }
     }
-    assert!(proxy.harmed() > 50, "the storm was a breeze: {}", proxy.harmed());
-    assert!(there.len() > 12, "nearly nothing succeeds: {there:?}");
+    assert!(proxy.harmed() > 20, "the storm was a breeze: {}", proxy.harmed());
+    assert!(there.len() > 5, "nearly nothing succeeds: {there:?}");
     proxy.judge(|_| Fate::Pass);
     let found = value(&client, "SELECT string_agg(a::text, ',' ORDER BY a) FROM t").await;
     let found: Vec<i64> = found.split(',').map(|number| number.parse().unwrap()).collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::COUNT;
 use super::proxy::Proxy;
 use super::s3::{S3, secret};
 use crate::process::{Process, code, value};
@@ -26,14 +27,12 @@ async fn two_servers_write_one_table_and_lose_no_commit() {
     let second = servers[1].connect().await;
     second.batch_execute(&secret(proxy.port, "")).await.unwrap();
     for table in ["t", "n"] {
-        let sql = format!("CREATE EXTERNAL TABLE {table} STORED AS DELTA LOCATION 's3://lake/{table}'");
+        let sql = format!("CREATE TABLE {table} () LOCATION 's3://lake/{table}'");
         second.batch_execute(&sql).await.unwrap();
     }
     assert_eq!(value(&second, "SELECT count(*) FROM t").await, "0");
-    let writable = second.batch_execute("INSERT INTO t VALUES (-1)").await.is_ok();
-    let writers: Vec<&Process> = if writable { servers.iter().collect() } else { vec![&servers[0]] };
     let mut tasks = vec![];
-    for (place, server) in writers.iter().enumerate() {
+    for (place, server) in servers.iter().enumerate() {
         for number in 0..CLIENTS {
             let client = server.connect().await;
             let base = (place as i64 * CLIENTS + number) * STATEMENTS;
@@ -41,7 +40,7 @@ async fn two_servers_write_one_table_and_lose_no_commit() {
                 let mut counted = 0;
                 for value in base..base + STATEMENTS {
                     client.batch_execute(&format!("INSERT INTO t VALUES ({value})")).await.unwrap();
-                    match client.batch_execute("UPDATE n SET n = n + 1").await {
+                    match client.batch_execute(COUNT).await {
                         Ok(()) => counted += 1,
                         Err(error) => assert_eq!(code(&error), "40001", "{error:?}"),
                     }
@@ -55,11 +54,11 @@ async fn two_servers_write_one_table_and_lose_no_commit() {
     for task in tasks {
         counted += task.await.unwrap();
     }
-    let sums = "SELECT count(*) || ' ' || count(DISTINCT a) FROM t WHERE a >= 0";
+    let sums = "SELECT count(*) || ' ' || count(DISTINCT a) FROM t";
     assert_eq!(value(&first, sums).await, format!("{inserted} {inserted}"));
     assert_eq!(value(&second, sums).await, format!("{inserted} {inserted}"));
     assert_eq!(value(&first, "SELECT n FROM n").await, counted.to_string());
-    assert_eq!(s3.entries("t").await as i64, 1 + inserted + i64::from(writable));
+    assert_eq!(s3.entries("t").await as i64, 1 + inserted);
     assert_eq!(s3.entries("n").await as i64, 1 + counted);
     assert!(proxy.refused() > 0, "nobody came second");
 }
