@@ -76,7 +76,7 @@ impl Block {
     ///
     /// # Errors
     /// [`Error::Conflict`], after which nothing of the block is left.
-    pub async fn commit(self) -> Result<u64> {
+    pub async fn commit(&self) -> Result<u64> {
         let Net { actions, obsolete, written, reads, info, metrics } = self.net().await?;
         let store = self.base.log_store().object_store(None);
         if actions.is_empty() {
@@ -100,7 +100,7 @@ impl Block {
     }
 
     /// Deletes what the block has written.
-    pub async fn roll_back(self) {
+    pub async fn roll_back(&self) {
         match self.net().await {
             Ok(net) => discard(&self.base.log_store().object_store(None), net.written).await,
             Err(error) => tracing::warn!(%error, "files of a transaction stay, which no version names"),

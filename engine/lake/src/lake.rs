@@ -17,13 +17,12 @@ use parking_lot::Mutex;
 use serde_json::json;
 use url::Url;
 
-use crate::change::{ACTION, Change, Changed, INSERTED, Operation, discard, paths, write_new};
+use crate::change::{ACTION, Change, Changed, INSERTED, Operation, Staged, paths, write_new};
 use crate::commit::{self, Entry, Reads};
 use crate::definition::{Definition, TableSpec};
 use crate::error::{Error, Result};
 use crate::external::{self, Format};
 use crate::history::{At, Commit, Listing};
-use crate::kept::Kept;
 use crate::location::{self, Recorder};
 use crate::opened::Opened;
 use crate::rules::Rules;
@@ -176,19 +175,28 @@ impl Lake {
     /// plan's own error in its chain.
     pub async fn append(&self, snapshot: &Snapshot, plan: LogicalPlan, session: &SessionState) -> Result<Written> {
         let insertion = Insertion { plan, reads_table: false, returning: false };
-        Ok(self.insert(snapshot, insertion, session).await?.0)
+        let Changed { version, inserted: rows, files_added, .. } = self.insert(snapshot, insertion, session).await?;
+        Ok(Written { rows, version, files_added })
     }
 
-    /// As [`Lake::append`], for rows that may depend on the table's own, or are wanted back: then they come second.
+    /// As [`Lake::append`], for rows that may depend on the table's own, or are wanted back.
     ///
     /// # Errors
     /// Those of [`Lake::append`]; [`Error::Conflict`] also when other rows changed on which these depend.
-    pub async fn insert(
+    pub async fn insert(&self, snapshot: &Snapshot, insertion: Insertion, session: &SessionState) -> Result<Changed> {
+        self.stage_insert(snapshot, insertion, session).await?.commit().await
+    }
+
+    /// Writes the files of [`Lake::insert`], and leaves the commit to the caller.
+    ///
+    /// # Errors
+    /// Those of [`Lake::insert`], but for conflicts.
+    pub async fn stage_insert(
         &self,
         snapshot: &Snapshot,
         insertion: Insertion,
         session: &SessionState,
-    ) -> Result<(Written, Option<Kept>)> {
+    ) -> Result<Staged> {
         PROTOCOL.can_write_to(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
         let Insertion { plan, reads_table, returning } = insertion;
         if snapshot.tells_all_changes() {
@@ -196,31 +204,22 @@ impl Lake {
             let columns = plan.schema().columns().into_iter().map(Expr::Column).chain([action]);
             let plan = LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>())?.build()?;
             let change = Change { reads_table, returning, ..Change::new(plan, Operation::Append) };
-            let changed = self.change(snapshot, change, session).await?;
-            let Changed { inserted: rows, version, files_added, returned, .. } = changed;
-            return Ok((Written { rows, version, files_added }, returned));
+            return self.stage(snapshot, change, session).await;
         }
         let store = snapshot.log_store().object_store(None);
         let property = |key: &str| snapshot.properties().get(key).map(String::as_str);
-        let files = write_new(plan, session, &snapshot.demands(), store.clone(), property, returning).await?;
-        let (rows, files_added, returned) = (files.rows, files.adds.len(), files.affected.clone());
-        if files_added == 0 {
-            return Ok((Written { rows, version: snapshot.version(), files_added }, returned));
+        let mut files = write_new(plan, session, &snapshot.demands(), store, property, returning).await?;
+        let mut staged = Staged::nothing(snapshot, files.affected.take());
+        let (inserted, files_added) = (files.rows, files.adds.len());
+        if files_added > 0 {
+            staged.written = paths(&files);
+            let metrics = json!({"numFiles": files_added, "numOutputRows": inserted});
+            let actions = files.adds.into_iter().map(Action::Add).collect();
+            let reads = if reads_table { Reads::Table } else { Reads::Nothing };
+            staged.entry = Some(Entry { actions, operation: Operation::Append.of_log(snapshot), metrics, reads });
+            staged.changed = Changed { inserted, files_added, ..staged.changed };
         }
-        let written = paths(&files);
-        let metrics = json!({"numFiles": files_added, "numOutputRows": rows});
-        let actions = files.adds.into_iter().map(Action::Add).collect();
-        let reads = if reads_table { Reads::Table } else { Reads::Nothing };
-        let entry = Entry { actions, operation: Operation::Append.of_log(snapshot), metrics, reads };
-        match commit::commit(snapshot, entry).await {
-            Ok(version) => Ok((Written { rows, version, files_added }, returned)),
-            Err(error) => {
-                if matches!(error, Error::Conflict { .. }) {
-                    discard(&store, written).await;
-                }
-                Err(error)
-            }
-        }
+        Ok(staged)
     }
 
     /// Makes a table that starts with the rows of `plan`. Definition and rows are one commit, version 0: until then

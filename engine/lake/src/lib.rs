@@ -59,7 +59,7 @@ mod error;
 
 pub use alter::{Alteration, Altered};
 pub use block::Block;
-pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, FILE, Operation, ROW};
+pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, FILE, Operation, ROW, Staged};
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
 pub use external::Format;

@@ -14,6 +14,7 @@ use url::Url;
 use crate::{Lake, Result, TableSpec, Written};
 
 mod bulk;
+mod changes;
 mod constraints;
 mod creation;
 mod failures;

@@ -186,7 +186,7 @@ async fn errors_carry_their_codes_and_leave_the_session_as_it_was() {
         ("SELECT 99999999999::int", "22003"),
         ("SELECT avg(a) FROM (VALUES ('x')) AS t(a)", "42883"),
         ("CREATE TABLE information_schema.t (a INT)", "42501"),
-        ("UPDATE t SET a = 1", "0A000"),
+        ("UPDATE nothing_here SET a = 1", "42P01"),
         ("SET no_such_setting = 1", "42704"),
         ("SELECT ai_query('no_such_model', 1)", "42704"),
     ] {

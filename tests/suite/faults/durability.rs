@@ -86,6 +86,80 @@ async fn a_killed_insert_adds_all_its_rows_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_updates_and_deletes_leave_the_old_rows_or_the_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Process::start(folder.path(), &[]);
+    let client = server.connect().await;
+    client.batch_execute(&format!("CREATE TABLE t AS {}", rows())).await.unwrap();
+    let update = "UPDATE t SET a = a + 1, b = b || '.' WHERE a % 2 = 0 OR a > 0";
+    let whole = time_of(&client, update).await;
+    drop(client);
+    let mut sum: i64 = ROWS * (ROWS + 1) / 2 + ROWS;
+    for part in MOMENTS {
+        let client = server.connect().await;
+        let heard = kill_during(server, client, update.into(), whole.mul_f64(*part)).await;
+        server = Process::start(folder.path(), &[]);
+        let after = server.connect().await;
+        let found: i64 = value(&after, "SELECT sum(a) FROM t").await.parse().unwrap();
+        assert!(found == sum + ROWS || (found == sum && !heard), "the sum {sum} became {found}, heard: {heard}");
+        assert_eq!(value(&after, "SELECT count(*) FROM t").await, ROWS.to_string());
+        sum = found;
+    }
+    let mut left = ROWS;
+    for part in MOMENTS {
+        let client = server.connect().await;
+        let delete = "DELETE FROM t WHERE b LIKE '%5.%' AND a % 2 = (SELECT min(a) % 2 FROM t)".to_owned();
+        let doomed = "SELECT count(*) FROM t WHERE b LIKE '%5.%' AND a % 2 = (SELECT min(a) % 2 FROM t)";
+        let doomed: i64 = value(&client, doomed).await.parse().unwrap();
+        let heard = kill_during(server, client, delete, whole.mul_f64(*part)).await;
+        server = Process::start(folder.path(), &[]);
+        let after = server.connect().await;
+        let found: i64 = value(&after, "SELECT count(*) FROM t").await.parse().unwrap();
+        assert!(found == left - doomed || (found == left && !heard), "{left} rows became {found}, heard: {heard}");
+        left = found;
+    }
+}
+
+/// Several clients raise one number at once, in statements and in blocks: what was acknowledged is there, nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_updates_loses_none_and_doubles_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path(), &[]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t AS SELECT 0 AS n UNION ALL SELECT 1000000").await.unwrap();
+    let mut storm = vec![];
+    for worker in 0..4 {
+        let client = server.connect().await;
+        storm.push(tokio::spawn(raise(client, worker % 2 == 0)));
+    }
+    let mut raised = 0;
+    for worker in storm {
+        raised += worker.await.unwrap();
+    }
+    assert!(raised > 0);
+    assert_eq!(value(&client, "SELECT n FROM t WHERE n < 1000000").await, raised.to_string());
+    assert_eq!(value(&client, "SELECT count(*) FROM t").await, "2");
+}
+
+/// How often the number was raised for sure. Others may come first too often, and nothing else may go wrong.
+async fn raise(client: Client, in_block: bool) -> i64 {
+    let mut raised = 0;
+    for _ in 0..8 {
+        let update = "UPDATE t SET n = n + 1 WHERE n < 1000000";
+        let sql = if in_block { format!("BEGIN; {update}; COMMIT") } else { update.to_owned() };
+        match client.batch_execute(&sql).await {
+            Ok(()) => raised += 1,
+            Err(error) => {
+                let code = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
+                assert_eq!(code, "40001", "{error:?}");
+                let _ = client.batch_execute("ROLLBACK").await;
+            }
+        }
+    }
+    raised
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_survives_kills_in_a_storm_of_changes() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();

@@ -32,6 +32,7 @@ use crate::statements::upkeep::Upkeep;
 
 pub(crate) use calls::mentions_default_embedding;
 pub use names::OutputNames;
+pub(crate) use names::name_outputs;
 
 /// Deeper nesting than people or tools write; the parser and planner grow their stacks up to it.
 const NESTING_MAX: usize = 400;
@@ -107,9 +108,8 @@ pub(crate) fn rewritten(expression: &ast::Expr) -> Result<String> {
     if let StatementKind::Sql(statement) = statement.kind
         && let ast::Statement::Query(query) = *statement
         && let ast::SetExpr::Select(select) = *query.body
-        && let Some(
-            ast::SelectItem::UnnamedExpr(expression) | ast::SelectItem::ExprWithAlias { expr: expression, .. },
-        ) = select.projection.first()
+        && let Some(ast::SelectItem::UnnamedExpr(expression) | ast::SelectItem::ExprWithAlias { expr: expression, .. }) =
+            select.projection.first()
     {
         return Ok(expression.to_string());
     }

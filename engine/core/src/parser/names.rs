@@ -47,7 +47,7 @@ pub(super) fn named_query(statement: &mut Statement) -> Option<&mut Query> {
 }
 
 /// Gives the planner distinct names; `None` when there is nothing to rename.
-pub(super) fn name_outputs(query: &mut Query) -> Option<OutputNames> {
+pub(crate) fn name_outputs(query: &mut Query) -> Option<OutputNames> {
     let select = leftmost_select(&mut query.body)?;
     let mut names = OutputNames::default();
     let mut taken = HashSet::new();

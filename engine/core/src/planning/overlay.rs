@@ -37,6 +37,11 @@ pub(super) fn path_of_bare_names(path: &str) -> String {
     if path.contains(PATH_SEPARATOR) { path.to_owned() } else { format!("{path}{PATH_SEPARATOR}") }
 }
 
+/// The schemas of a path, or the one schema of that name.
+pub(super) fn schemas_of_path(name: &str) -> impl Iterator<Item = &str> {
+    name.split(PATH_SEPARATOR).filter(|schema| !schema.is_empty())
+}
+
 /// A table's name in an error, without the path in which it wasn't found.
 pub(crate) fn without_path(name: &str) -> &str {
     let name = super::versions::without_version(name);

@@ -1,41 +1,51 @@
 //! `INSERT`: one commit per statement, or, in a transaction block, one commit for the block.
-//!
-//! In a block the rows are first written to a table of the same definition, kept aside in a folder of its own: so a
-//! violated constraint shows at the statement, the session reads its own rows, and others see nothing until COMMIT
-//! appends the kept rows in one commit.
 
-use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use alluvia_lake::TableSpec;
+use alluvia_lake::Insertion;
 use arrow::datatypes::{DataType, Field};
-use async_trait::async_trait;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
-use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, Values, WriteOp};
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Ident, Insert, ObjectName, SetExpr, Statement as Ast, TableObject, Value,
+    Expr as SqlExpr, Ident, Insert, ObjectName, SetExpr, Statement as Ast, TableObject, Value, With,
 };
-use url::Url;
 
-use super::new_table::CreatedTable;
 use super::parameters::parameter_types;
+use super::rows::{Returning, check_writable, newest, once, pinned, retrying};
 use super::target::{self, Target, check_insertable, folded};
 use super::{Described, Usage, query};
-use crate::catalog::TableEntry;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
-use crate::parser::mentions_default_embedding;
+use crate::parser::{mentions_default_embedding, name_outputs};
 use crate::planning::apart;
 use crate::session::Session;
-use crate::transaction::{DeferredWork, PendingWrite};
 
-pub(super) const USAGE: Usage =
-    Usage { statement: "INSERT", usage: "INSERT INTO <table> [(<column>, ...)] {VALUES (...), ... | <query>}" };
+pub(super) const USAGE: Usage = Usage {
+    statement: "INSERT",
+    usage: "INSERT INTO <table> [AS <alias>] [(<column>, ...)] {VALUES (...), ... | <query>} [RETURNING ...]",
+};
+
+/// The statement with a WITH that stood in front of it, at its query.
+pub(super) fn behind<'a>(with: Option<&With>, insert: &'a Insert) -> Cow<'a, Insert> {
+    let Some(with) = with else { return Cow::Borrowed(insert) };
+    let mut insert = insert.clone();
+    if let Some(source) = &mut insert.source {
+        match &mut source.with {
+            // Those in front come first, and may be hidden by others of the same name.
+            Some(own) => {
+                own.recursive |= with.recursive;
+                own.cte_tables.splice(0..0, with.cte_tables.iter().cloned()).for_each(drop);
+            }
+            None => source.with = Some(with.clone()),
+        }
+    }
+    Cow::Owned(insert)
+}
 
 pub(super) async fn describe(
     session: &Session,
@@ -43,9 +53,17 @@ pub(super) async fn describe(
     insert: &Insert,
     declared: &[Option<DataType>],
 ) -> Result<Described> {
+    let target = target_of(session, insert)?;
+    let returning = returning_of(&target, insert)?;
     let insert = plain(state, insert).await?;
     let plan = LogicalPlan::Dml(plan(session, state, &insert).await?);
-    Ok(Described::write(parameter_types(&plan, declared)?))
+    let mut parameters = parameter_types(&plan, declared)?;
+    let Some(returning) = returning else { return Ok(Described::write(parameters)) };
+    let known: Vec<Option<DataType>> = parameters.iter().cloned().map(Some).collect();
+    let snapshot = newest(session, &target).await?;
+    let (schema, all) = returning.describe(session, state, &snapshot, &known).await?;
+    parameters.extend(all.into_iter().skip(parameters.len()));
+    Ok(Described::rows(schema, parameters))
 }
 
 pub(super) async fn run(
@@ -55,22 +73,49 @@ pub(super) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
     let target = target_of(session, insert)?;
-    {
-        let transaction = session.transaction.lock();
-        transaction.check_writable("INSERT")?;
-        transaction.check_target(&target.to_string())?;
-    }
+    check_writable(session, &target, "INSERT")?;
+    let returning = returning_of(&target, insert)?;
     let insert = &plain(state, insert).await?;
-    let dml = plan(session, state, insert).await?;
-    let input = nullable_values(query::with_parameters(dml.input.as_ref().clone(), parameters)?)?;
-    let rows = if target::in_block(session) {
-        append_in_block(session, state, &target, Some(insert), input).await?
-    } else {
-        let entry = target.entry(session)?;
-        check_insertable(&entry)?;
-        append(session, state, &entry.location, Some(insert), input).await?
+    let inserted = retrying(session, &target, |snapshot| {
+        let (target, parameters, returning) = (&target, parameters.clone(), returning.as_ref());
+        async move {
+            let pinned = pinned(state, target, &snapshot, vec![])?;
+            let dml = plan(session, &pinned, insert).await?;
+            let plan = query::with_parameters(dml.input.as_ref().clone(), parameters.clone())?;
+            let generated = snapshot.generated().iter().map(|generated| generated.column.clone()).collect();
+            let plan = without_unnamed(nullable_values(plan)?, insert, &generated)?;
+            let insertion = Insertion { reads_table: reads(&plan, target)?, plan, returning: returning.is_some() };
+            let staged = session.engine.lake.stage_insert(&snapshot, insertion, &pinned).await?;
+            Returning::commit(returning, session, state, &snapshot, staged, parameters).await
+        }
+    });
+    let (changed, rows) = inserted.await?;
+    let tag = format!("INSERT 0 {}", changed.inserted);
+    match (returning, rows) {
+        (Some(returning), Some(rows)) => Ok(returning.execution(&rows, tag)),
+        _ => Ok(Execution::done(tag)),
+    }
+}
+
+/// Whether the rows depend on those of the table that they go to.
+fn reads(plan: &LogicalPlan, target: &Target) -> Result<bool> {
+    let mut reads = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            reads |= scan.table_name.table() == target.name;
+        }
+        Ok(if reads { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(reads)
+}
+
+fn returning_of(target: &Target, insert: &Insert) -> Result<Option<Returning>> {
+    let Some(items) = &insert.returning else { return Ok(None) };
+    let alias = match &insert.table_alias {
+        Some(alias) => alias.alias.clone(),
+        None => Ident::with_quote('"', target.name.clone()),
     };
-    Ok(Execution::done(format!("INSERT 0 {rows}")))
+    Ok(Some(Returning::new(target, &alias, items)?))
 }
 
 fn target_of(session: &Session, insert: &Insert) -> Result<Target> {
@@ -96,8 +141,13 @@ async fn plan(session: &Session, state: &SessionState, insert: &Insert) -> Resul
 async fn plain(state: &SessionState, insert: &Insert) -> Result<Insert> {
     check_plain(insert)?;
     let mut insert = insert.clone();
-    // It would name the table in RETURNING and ON CONFLICT, which there aren't.
+    // It names the table in RETURNING, which isn't the planner's, and in ON CONFLICT, which there isn't.
     insert.table_alias = None;
+    insert.returning = None;
+    if let Some(source) = &mut insert.source {
+        // Columns go to their places, whatever they are called; the planner wants their names to differ.
+        name_outputs(source);
+    }
     if let Some(width) = plain_values(&mut insert) {
         name_first_columns(state, &mut insert, width).await?;
     }
@@ -165,31 +215,13 @@ fn check_plain(insert: &Insert) -> Result<()> {
         return Err(Error::unsupported("INSERT ... ON CONFLICT")
             .with_hint("A Delta table keeps no keys. Insert only the rows that are missing: WHERE NOT EXISTS (...)."));
     }
-    if insert.returning.is_some() || insert.output.is_some() {
-        return Err(Error::unsupported("INSERT ... RETURNING"));
+    if insert.output.is_some() {
+        return Err(Error::unsupported("INSERT ... OUTPUT"));
     }
     if insert.overwrite || insert.replace_into || insert.partitioned.is_some() {
         return Err(Error::unsupported("INSERT OVERWRITE"));
     }
     Ok(())
-}
-
-async fn append(
-    session: &Session,
-    state: &SessionState,
-    location: &Url,
-    insert: Option<&Insert>,
-    input: LogicalPlan,
-) -> Result<u64> {
-    let snapshot = session.engine.lake.open(location).await?;
-    let input = match insert {
-        Some(insert) => {
-            let generated = snapshot.generated().iter().map(|generated| generated.column.clone()).collect();
-            without_unnamed(input, insert, &generated)?
-        }
-        None => input,
-    };
-    Ok(session.engine.lake.append(&snapshot, input, state).await?.rows)
 }
 
 /// Drops the NULLs that the planner put in place of generated columns, so that the table computes them.
@@ -208,146 +240,30 @@ fn without_unnamed(input: LogicalPlan, insert: &Insert, generated: &HashSet<Stri
     Ok(LogicalPlanBuilder::from(input).project(kept)?.build()?)
 }
 
-/// Adds the rows of a plan whose columns are those of the table, some left out: for statements other than INSERT.
+/// Adds the rows of a plan whose columns are those of the table, some left out: for statements other than INSERT. The
+/// plan runs once, so that it may give rows that come only once.
 pub(super) async fn append_rows(
     session: &Session,
     state: &SessionState,
     target: &Target,
     input: LogicalPlan,
 ) -> Result<u64> {
-    if target::in_block(session) {
-        return append_in_block(session, state, target, None, input).await;
-    }
-    let entry = target.entry(session)?;
-    check_insertable(&entry)?;
-    append(session, state, &entry.location, None, input).await
+    let changed = once(session, target, |snapshot| async move {
+        let insertion = Insertion { plan: input, reads_table: false, returning: false };
+        Ok(session.engine.lake.insert(&snapshot, insertion, state).await?)
+    });
+    Ok(changed.await?.inserted)
 }
 
 /// The columns that a table computes itself; none of what isn't a Delta table of this catalog.
 pub(super) async fn generated_columns(session: &Session, name: &ObjectName) -> Result<HashSet<String>> {
     let Ok(target) = Target::existing(session, name) else { return Ok(HashSet::new()) };
-    let location = match target.entry(session) {
-        Ok(entry) if check_insertable(&entry).is_ok() => entry.location,
-        Ok(_) => return Ok(HashSet::new()),
-        Err(_) => match created_in_block(session) {
-            Some(location) => location,
-            None => return Ok(HashSet::new()),
-        },
-    };
-    let snapshot = session.engine.lake.open(&location).await?;
-    Ok(snapshot.generated().iter().map(|generated| generated.column.clone()).collect())
-}
-
-async fn append_in_block(
-    session: &Session,
-    state: &SessionState,
-    target: &Target,
-    insert: Option<&Insert>,
-    input: LogicalPlan,
-) -> Result<u64> {
-    if let Some(location) = created_in_block(session) {
-        let rows = append(session, state, &location, insert, input).await?;
-        let snapshot = session.engine.lake.open(&location).await?;
-        session.overlay.put(&target.schema, &target.name, snapshot.provider(state)?);
-        return Ok(rows);
+    if target.entry(session).is_ok_and(|entry| check_insertable(&entry).is_err()) {
+        return Ok(HashSet::new());
     }
-    let entry = target.entry(session)?;
-    check_insertable(&entry)?;
-    let aside = match kept_aside(session) {
-        Some(aside) => aside,
-        None => keep_aside(session, target, &entry).await?,
-    };
-    let rows = append(session, state, &aside, insert, input).await?;
-    show_own_rows(session, state, target, &entry, &aside).await?;
-    Ok(rows)
-}
-
-fn created_in_block(session: &Session) -> Option<Url> {
-    let transaction = session.transaction.lock();
-    let work = transaction.pending.as_ref()?.work.as_any();
-    work.downcast_ref::<CreatedTable>().map(|created| created.table.location.clone())
-}
-
-fn kept_aside(session: &Session) -> Option<Url> {
-    let transaction = session.transaction.lock();
-    let work = transaction.pending.as_ref()?.work.as_any();
-    work.downcast_ref::<KeptRows>().map(|kept| kept.aside.clone())
-}
-
-/// Makes the table that keeps this block's rows, of the target's definition.
-async fn keep_aside(session: &Session, target: &Target, entry: &TableEntry) -> Result<Url> {
-    let engine = &session.engine;
-    let snapshot = engine.lake.open(&entry.location).await?;
-    let mut spec = TableSpec::new(snapshot.schema());
-    spec.checks = snapshot.checks().to_vec();
-    spec.generated = snapshot.generated().to_vec();
-    let aside = engine.catalog.reserve_table_folder(&target.schema, &target.name).await?;
-    if let Err(error) = engine.lake.create(&aside, &spec).await {
-        let _ = engine.catalog.discard_folder(&engine.lake, &aside).await;
-        return Err(error.into());
-    }
-    let work = KeptRows { target: target.clone(), aside: aside.clone() };
-    session.transaction.lock().pending = Some(PendingWrite { target: target.to_string(), work: Box::new(work) });
-    Ok(aside)
-}
-
-/// The session sees the table with its own rows added.
-async fn show_own_rows(
-    session: &Session,
-    state: &SessionState,
-    target: &Target,
-    entry: &TableEntry,
-    aside: &Url,
-) -> Result<()> {
-    let lake = &session.engine.lake;
-    let base = lake.open(&entry.location).await?.provider(state)?;
-    let own = lake.open(aside).await?.provider(state)?;
-    let own = LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(own), None)?.build()?;
-    let both = LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(base), None)?.union(own)?.build()?;
-    session.overlay.put(&target.schema, &target.name, Arc::new(ViewTable::new(both, None)));
-    Ok(())
-}
-
-/// Rows of an open block, which COMMIT appends to their table.
-#[derive(Debug)]
-struct KeptRows {
-    target: Target,
-    aside: Url,
-}
-
-#[async_trait]
-impl DeferredWork for KeptRows {
-    async fn commit(self: Box<Self>, session: &Session) -> Result<()> {
-        let result = self.append_kept(session).await;
-        self.remove(session).await;
-        result
-    }
-
-    async fn roll_back(self: Box<Self>, session: &Session) {
-        self.remove(session).await;
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl KeptRows {
-    async fn append_kept(&self, session: &Session) -> Result<()> {
-        let state = session.statement_state();
-        let lake = &session.engine.lake;
-        let entry = self.target.entry(session)?;
-        let snapshot = lake.open(&entry.location).await?;
-        let kept = lake.open(&self.aside).await?.provider(&state)?;
-        let plan = LogicalPlanBuilder::scan("kept", provider_as_source(kept), None)?.build()?;
-        lake.append(&snapshot, plan, &state).await?;
-        Ok(())
-    }
-
-    async fn remove(&self, session: &Session) {
-        let engine = &session.engine;
-        if let Err(error) = engine.catalog.discard_folder(&engine.lake, &self.aside).await {
-            tracing::warn!(%error, location = %self.aside, "a finished transaction's folder stays until the next start");
-        }
+    match newest(session, &target).await {
+        Ok(snapshot) => Ok(snapshot.generated().iter().map(|generated| generated.column.clone()).collect()),
+        Err(error) if error.kind == Kind::UndefinedTable => Ok(HashSet::new()),
+        Err(error) => Err(error),
     }
 }

@@ -14,6 +14,7 @@ pub mod create_table_as;
 pub mod create_view;
 pub(crate) mod definition;
 pub mod describe_table;
+pub mod delete;
 pub mod drop_model;
 pub mod drop_schema;
 pub mod drop_secret;
@@ -27,10 +28,13 @@ pub mod query;
 pub(crate) mod relations;
 pub mod restore;
 pub mod setting;
+mod rows;
 mod show;
 mod target;
 pub(crate) mod temporary;
 pub mod transaction;
+pub mod truncate;
+pub mod update;
 pub mod upkeep;
 pub mod vacuum;
 
@@ -39,7 +43,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Query, SetExpr, Statement as Ast, With};
 
 use crate::error::{Error, Result};
 use crate::execution::{CommandTag, Execution};
@@ -56,6 +60,9 @@ pub struct Usage {
 pub const STATEMENTS: &[Usage] = &[
     query::USAGE,
     insert::USAGE,
+    update::USAGE,
+    delete::USAGE,
+    truncate::USAGE,
     merge::USAGE,
     copy::USAGE,
     create_schema::USAGE,
@@ -114,9 +121,12 @@ pub(crate) async fn describe(
         return Ok(upkeep.describe());
     }
     let StatementKind::Sql(ast) = &statement.kind else { return Ok(Described::nothing()) };
-    match ast.as_ref() {
+    let (with, ast) = unwrapped(ast);
+    match ast {
         Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
-        Ast::Insert(insert) => insert::describe(session, state, insert, declared).await,
+        Ast::Insert(insert) => insert::describe(session, state, &insert::behind(with, insert), declared).await,
+        Ast::Update(update) => update::describe(session, state, with, update, declared).await,
+        Ast::Delete(delete) => delete::describe(session, state, with, delete, declared).await,
         Ast::Merge(merge) => merge::describe(session, state, merge, declared).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::describe(session, state, table, declared).await
@@ -152,9 +162,13 @@ async fn run_sql(
     ast: &Ast,
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
+    let (with, ast) = unwrapped(ast);
     match ast {
         Ast::Query(_) | Ast::Explain { .. } => query::run(session, state, statement, ast, parameters).await,
-        Ast::Insert(insert) => insert::run(session, state, insert, parameters).await,
+        Ast::Insert(insert) => insert::run(session, state, &insert::behind(with, insert), parameters).await,
+        Ast::Update(update) => update::run(session, state, with, update, parameters).await,
+        Ast::Delete(delete) => delete::run(session, state, with, delete, parameters).await,
+        Ast::Truncate(truncate) => truncate::run(session, state, truncate).await,
         Ast::Merge(merge) => merge::run(session, state, merge, parameters).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::run(session, state, statement, table, parameters).await
@@ -196,6 +210,17 @@ async fn run_sql(
         }
         other => Err(Error::unsupported(verb(other))),
     }
+}
+
+/// A statement that changes rows, without the WITH in front of it, which the grammar takes for a query's.
+fn unwrapped(ast: &Ast) -> (Option<&With>, &Ast) {
+    if let Ast::Query(query) = ast
+        && let SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) = query.body.as_ref()
+        && let Query { with: Some(with), order_by: None, limit_clause: None, fetch: None, .. } = query.as_ref()
+    {
+        return (Some(with), inner);
+    }
+    (None, ast)
 }
 
 /// Whether it may run in an aborted transaction block.

@@ -124,7 +124,7 @@ fn shown(statement: &Statement, schema: SchemaRef) -> SchemaRef {
 }
 
 /// The same stream under the client's column names.
-fn renamed(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+pub(super) fn renamed(stream: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
     if stream.schema() == schema {
         return stream;
     }

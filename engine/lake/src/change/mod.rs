@@ -17,9 +17,10 @@ use serde_json::json;
 
 pub use self::operation::{Clause, Operation};
 pub use self::positions::{FILE, ROW};
+pub use self::staged::Staged;
 
 use self::intake::{CHANGE_TYPE, ChangeIntake};
-use crate::commit::{self, Entry, Reads};
+use crate::commit::{Entry, Reads};
 use crate::error::{Error, Result};
 use crate::kept::Kept;
 use crate::lake::Lake;
@@ -32,6 +33,7 @@ use crate::writer::{self, Files, Limits, Output};
 mod intake;
 mod operation;
 mod positions;
+mod staged;
 
 /// The column of a plan that says what becomes of its row, an `Int8`: 0 it stays as it is, 1 it is the new state of a
 /// row, 2 it goes (and is as it was), 3 it is new. No NULL.
@@ -42,6 +44,8 @@ pub(crate) const INSERTED: i8 = 3;
 pub const BEFORE_PREFIX: &str = "__alluvia_before_";
 /// Where the files of the change data feed lie.
 const CHANGE_FOLDER: &str = "_change_data";
+/// They lie in folders of random names this long.
+const CHANGE_PREFIX_CHARACTERS: usize = 2;
 
 /// What is to become of a table's rows.
 #[derive(Debug)]
@@ -52,7 +56,8 @@ pub struct Change {
     pub plan: LogicalPlan,
     /// Files whose rows the plan carries on, by the paths of [`crate::FileInfo`].
     pub replaced: BTreeSet<String>,
-    /// Files that go as a whole; none of their rows is in the plan.
+    /// Files that go as a whole; none of their rows is in the plan. Where changes are kept, none may go so beside a
+    /// plan that updates or deletes rows.
     pub removed: BTreeSet<String>,
     /// The rows in `removed`.
     pub removed_rows: u64,
@@ -100,57 +105,66 @@ impl Lake {
     /// # Errors
     /// Those of [`Lake::append`]; [`Error::AppendOnly`].
     pub async fn change(&self, snapshot: &Snapshot, change: Change, session: &SessionState) -> Result<Changed> {
+        self.stage(snapshot, change, session).await?.commit().await
+    }
+
+    /// Writes the files of a change, and leaves the commit to the caller.
+    ///
+    /// # Errors
+    /// Those of [`Lake::change`], but for conflicts.
+    pub async fn stage(&self, snapshot: &Snapshot, change: Change, session: &SessionState) -> Result<Staged> {
         PROTOCOL.can_write_to(snapshot.state()).map_err(deltalake::DeltaTableError::from)?;
         let removes = !(change.replaced.is_empty() && change.removed.is_empty());
         if removes && snapshot.is_append_only() {
             return Err(Error::AppendOnly);
         }
+        if !change.removed.is_empty() && snapshot.tells_all_changes() {
+            let name = "replacing whole files of a table with a change data feed in a transaction block".to_owned();
+            return Err(Error::UnsupportedFeature { name });
+        }
         let removals = removals(snapshot, &change)?;
         let schema = extended(snapshot, &change.added_columns)?;
         let mut files = write(snapshot, &change, &schema, session).await?;
         let counts = files.counts;
-        let deleted = counts.deleted + change.removed_rows;
+        let (inserted, updated, deleted) = (counts.inserted, counts.updated, counts.deleted + change.removed_rows);
         let returned = files.affected.take();
-        let store = snapshot.log_store().object_store(None);
-        if counts.inserted + counts.updated + deleted == 0 && change.removed.is_empty() {
-            discard(&store, paths(&files)).await;
-            let version = snapshot.version();
-            let (inserted, updated, files_added, files_removed) = (0, 0, 0, 0);
-            return Ok(Changed { version, inserted, updated, deleted, files_added, files_removed, returned });
+        let mut staged = Staged::nothing(snapshot, returned);
+        staged.written = paths(&files);
+        if inserted + updated + deleted == 0 && change.removed.is_empty() {
+            staged.discard().await;
+            return Ok(staged);
         }
-        if counts.updated + counts.deleted == 0 && !snapshot.tells_all_changes() {
+        let tells = counts.updated + counts.deleted > 0;
+        if tells && snapshot.keeps_changes() && !change.removed.is_empty() {
+            staged.discard().await;
+            return Err(Error::Internal {
+                message: "changes of rows beside whole files in a change data feed".to_owned(),
+            });
+        }
+        if !tells && !snapshot.tells_all_changes() {
             // Without them the added and removed files tell the changes.
-            discard(&store, std::mem::take(&mut files.changes).into_iter().map(changed_path).collect()).await;
+            let changes = std::mem::take(&mut files.changes).into_iter().map(changed_path).collect();
+            discard(&snapshot.log_store().object_store(None), changes).await;
+            staged.written = paths(&files);
         }
-        let written = paths(&files);
         let (files_added, files_removed) = (files.adds.len(), removals.len());
-        let mut actions = definition(snapshot, &schema, &change.added_columns)?;
         let metrics = json!({
             "numAddedFiles": files_added,
             "numRemovedFiles": files_removed,
-            "numInsertedRows": counts.inserted,
-            "numUpdatedRows": counts.updated,
+            "numInsertedRows": inserted,
+            "numUpdatedRows": updated,
             "numDeletedRows": deleted,
-            "numCopiedRows": files.rows - counts.inserted - counts.updated,
+            "numCopiedRows": files.rows - inserted - updated,
             "numAddedChangeFiles": files.changes.len(),
         });
+        let mut actions = definition(snapshot, &schema, &change.added_columns)?;
         actions.extend(removals);
         actions.extend(files.adds.into_iter().map(Action::Add));
         actions.extend(files.changes.into_iter().map(change_file));
         let reads = if change.reads_table || removes { Reads::Table } else { Reads::Nothing };
-        let operation = change.operation.of_log(snapshot);
-        match commit::commit(snapshot, Entry { actions, operation, metrics, reads }).await {
-            Ok(version) => {
-                let (inserted, updated) = (counts.inserted, counts.updated);
-                Ok(Changed { version, inserted, updated, deleted, files_added, files_removed, returned })
-            }
-            Err(error) => {
-                if matches!(error, Error::Conflict { .. }) {
-                    discard(&store, written).await;
-                }
-                Err(error)
-            }
-        }
+        staged.entry = Some(Entry { actions, operation: change.operation.of_log(snapshot), metrics, reads });
+        staged.changed = Changed { inserted, updated, deleted, files_added, files_removed, ..staged.changed };
+        Ok(staged)
     }
 }
 
@@ -235,7 +249,9 @@ async fn write(snapshot: &Snapshot, change: &Change, schema: &SchemaRef, session
         true => {
             let mut fields: Vec<Arc<Field>> = intake.written_schema().fields().iter().cloned().collect();
             fields.push(Arc::new(Field::new(CHANGE_TYPE, DataType::Utf8, true)));
-            let config = layout::writer_config(&Arc::new(Schema::new(fields)), &demands, property)?;
+            // Partition values in paths would be encoded twice by a widespread reader of change files.
+            let config = layout::writer_config(&Arc::new(Schema::new(fields)), &demands, property)?
+                .with_random_prefix_length(Some(CHANGE_PREFIX_CHARACTERS));
             let store: ObjectStoreRef = Arc::new(PrefixStore::new(store.clone(), CHANGE_FOLDER));
             Some(Output { store, config, partitioned })
         }

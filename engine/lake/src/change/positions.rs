@@ -13,14 +13,11 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -30,7 +27,7 @@ use datafusion::physical_plan::{
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, FileSelection};
 use futures::StreamExt;
 
-use crate::scan::FileList;
+use crate::scan::select;
 use crate::snapshot::Snapshot;
 
 /// The column with the number of a row's file, an `Int32`: its place in [`Snapshot::files`].
@@ -50,7 +47,7 @@ impl Snapshot {
         session: &SessionState,
         files: Option<BTreeSet<String>>,
     ) -> crate::Result<Arc<dyn TableProvider>> {
-        let list = FileList::of(self.state())?;
+        let list = self.file_list()?;
         let numbers: HashMap<String, i32> = self.files().map(|file| file.path).zip(0i32..).collect();
         let addresses = list.by_address(self.location())?;
         let numbers = addresses.into_iter().filter_map(|(address, path)| Some((address, *numbers.get(&path)?)));
@@ -96,7 +93,7 @@ impl TableProvider for Positions {
         let config = self.config.clone().with_file_column_name(ADDRESS);
         let mut provider = DeltaScanNext::new(self.snapshot.state_ref(), config)?;
         if let Some(files) = self.chosen(state, filters)? {
-            let encoded = FileList::of(self.snapshot.state())?.encoded(&files)?;
+            let encoded = self.snapshot.file_list()?.encoded(&files)?;
             provider = provider.with_file_selection(FileSelection::from_file_paths(encoded));
         }
         let width = self.snapshot.schema().fields().len();
@@ -127,26 +124,23 @@ impl Positions {
     /// The files that may hold rows for which the filters are true; none where all may.
     fn chosen(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<BTreeSet<String>>> {
         let places = [FILE, ROW];
-        let schema = self.snapshot.schema();
         let of_table = |filter: &&Expr| {
             let columns = filter.column_refs();
-            // Statistics of floats leave NaN out, which is above every number.
-            let is_float = |name: &str| schema.field_with_name(name).is_ok_and(|field| field.data_type().is_floating());
-            let usable = |name: &str| !places.contains(&name) && !is_float(name);
-            !columns.is_empty() && columns.iter().all(|column| usable(&column.name))
+            !columns.is_empty() && columns.iter().all(|column| !places.contains(&column.name.as_str()))
         };
         let filters: Vec<Expr> = filters.iter().filter(of_table).cloned().collect();
-        let Some(filter) = conjunction(filters) else { return Ok(self.files.clone()) };
-        if self.snapshot.demands().mapped.is_some() {
+        // The log has statistics under the names of the files.
+        if filters.is_empty() || self.snapshot.demands().mapped.is_some() {
             return Ok(self.files.clone());
         }
-        let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
-        let builder = PruningPredicateBuilder::new().with_file_schema(schema);
-        let Some(predicate) = builder.build(filter) else { return Ok(self.files.clone()) };
-        let kept = predicate.prune(&self.snapshot.state().log_data())?;
-        let files = self.snapshot.files().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file.path);
-        let chosen = |path: &String| self.files.as_ref().is_none_or(|files| files.contains(path));
-        Ok(Some(files.filter(chosen).collect()))
+        let list = self.snapshot.file_list()?;
+        let candidates = match &self.files {
+            Some(files) => list.positions(files)?,
+            None => (0..list.len()).collect(),
+        };
+        let columns = self.snapshot.partition_columns();
+        let (kept, _) = select(list, candidates, &self.snapshot.schema(), columns, &filters, state)?;
+        Ok(Some(kept.into_iter().map(|file| list.path(file).to_owned()).collect()))
     }
 }
 

@@ -29,6 +29,7 @@ mod library;
 mod numbered;
 
 pub(crate) use files::FileList;
+pub(crate) use pruning::select;
 
 /// Which rows to scan and what to say beside them. The extra columns come after the table's, in this order.
 #[derive(Clone, Debug, Default)]

@@ -20,7 +20,7 @@ use super::source::Pruned;
 ///
 /// `schema` is the table's. Filters are only ever taken as reasons to leave a file out: what can't be evaluated here
 /// rules out nothing.
-pub(super) fn select(
+pub(crate) fn select(
     files: &FileList,
     candidates: Vec<usize>,
     schema: &SchemaRef,
