@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{Lake, Result, TableSpec, Written};
 
+mod alter;
 mod bulk;
 mod changes;
 mod constraints;

@@ -321,3 +321,90 @@ async fn an_abandoned_change_ends_one_way_or_the_other() {
     drop(catalog);
     assert_eq!(open(&folder).await.snapshot().schemas, before.schemas);
 }
+
+fn view(name: &str, uses: &[u32]) -> NewView {
+    let relation = |oid: &u32| ViewRelation { schema: None, name: format!("t{oid}"), oid: *oid };
+    NewView {
+        schema: DEFAULT_SCHEMA.to_owned(),
+        name: name.to_owned(),
+        query: "SELECT a FROM t".to_owned(),
+        columns: Arc::new(Schema::new(vec![Field::new("a", DataType::Int32, true)])),
+        uses: ViewUses { relations: uses.iter().map(relation).collect(), others: BTreeSet::new() },
+        or_replace: false,
+    }
+}
+
+#[tokio::test]
+async fn views_comments_and_attachments_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(&folder).await;
+    let table = catalog.register_table(external("public", "t")).await.unwrap();
+    let made = catalog.put_view(view("v", &[table.oid])).await.unwrap();
+    catalog.set_comment(made.oid, "", Some("said of it")).await.unwrap();
+    catalog.set_comment(made.oid, "a", Some("and of its column")).await.unwrap();
+    catalog.attach("other", &Url::parse("file:///data/other/").unwrap()).await.unwrap();
+    let before = catalog.snapshot();
+    drop(catalog);
+    let after = open(&folder).await.snapshot();
+    assert_eq!(before.views().collect::<Vec<_>>(), after.views().collect::<Vec<_>>());
+    assert_eq!((&before.comments, &before.attachments), (&after.comments, &after.attachments));
+    assert_eq!(after.comment(made.oid, "a"), Some("and of its column"));
+}
+
+#[tokio::test]
+async fn what_is_used_stays_until_cascade() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(&folder).await;
+    let table = catalog.register_table(external("public", "t")).await.unwrap();
+    let lower = catalog.put_view(view("lower", &[table.oid])).await.unwrap();
+    catalog.put_view(view("upper", &[lower.oid])).await.unwrap();
+    catalog.set_comment(lower.oid, "", Some("gone with it")).await.unwrap();
+    assert_eq!(kind(catalog.drop_table("public", "t").await), Kind::DependentObjectsExist);
+    let names = |name: &str| vec![("public".to_owned(), name.to_owned())];
+    assert_eq!(kind(catalog.drop_relations("table", &names("lower"), true).await), Kind::WrongObjectType);
+    assert_eq!(kind(catalog.drop_relations("view", &names("nothing"), true).await), Kind::UndefinedTable);
+    // A view can't come to stand upon itself.
+    let circle =
+        NewView { or_replace: true, ..view("lower", &[catalog.snapshot().view("public", "upper").unwrap().oid]) };
+    assert_eq!(kind(catalog.put_view(circle).await), Kind::InvalidTableDefinition);
+    let dropped = catalog.drop_relations("table", &names("t"), true).await.unwrap();
+    assert_eq!(dropped.cascaded, ["view public.lower", "view public.upper"]);
+    assert_eq!(catalog.snapshot().views().count(), 0);
+    assert!(catalog.snapshot().comments.is_empty());
+    assert_eq!(kind(catalog.put_view(view("late", &[table.oid])).await), Kind::UndefinedTable);
+}
+
+#[tokio::test]
+async fn renamed_things_keep_their_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(&folder).await;
+    catalog.create_schema("s").await.unwrap();
+    let table = catalog.register_table(external("public", "t")).await.unwrap();
+    catalog.register_table(external("s", "taken")).await.unwrap();
+    catalog.put_view(view("v", &[table.oid])).await.unwrap();
+    assert_eq!(kind(catalog.rename_relation(("public", "t"), ("public", "v")).await), Kind::DuplicateTable);
+    assert_eq!(kind(catalog.rename_relation(("public", "t"), ("nowhere", "t")).await), Kind::UndefinedSchema);
+    catalog.rename_relation(("public", "t"), ("s", "u")).await.unwrap();
+    catalog.rename_schema("s", "z").await.unwrap();
+    drop(catalog);
+    let snapshot = open(&folder).await.snapshot();
+    assert_eq!(snapshot.table("z", "u").map(|table| table.oid), Some(table.oid));
+    assert!(snapshot.view("public", "v").unwrap().uses.contains(table.oid));
+    assert_eq!(snapshot.relation_of(table.oid).map(|relation| relation.schema().to_owned()), Some("z".to_owned()));
+}
+
+#[tokio::test]
+async fn another_data_directory_is_read_beside_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(&folder).await;
+    catalog.create_schema("s").await.unwrap();
+    let new = managed(&catalog, "s", "t").await;
+    catalog.register_table(new).await.unwrap();
+    // The owner holds its lock, and goes on.
+    let read = store::read(folder.path()).await.unwrap();
+    assert!(read.table("s", "t").is_some_and(|table| table.location.path().contains("/tables/s/t-")));
+    catalog.create_schema("later").await.unwrap();
+    assert!(store::read(folder.path()).await.unwrap().schemas.contains_key("later"));
+    drop(catalog);
+    assert!(store::read(folder.path()).await.unwrap().schemas.contains_key("later"));
+}

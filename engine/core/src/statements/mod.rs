@@ -199,7 +199,7 @@ async fn run_sql(
         Ast::StartTransaction { modes, .. } => transaction::begin(session, modes),
         Ast::Commit { .. } => transaction::commit(session).await,
         Ast::Rollback { savepoint, .. } => transaction::roll_back(session, savepoint.as_ref()).await,
-        Ast::Discard { .. } => setting::discard(session).await,
+        Ast::Discard { object_type } => setting::discard(session, object_type).await,
         // There are no channels and no SQL cursors, so there is nothing to close or to stop listening to.
         Ast::UNLISTEN { .. } => Ok(Execution::done("UNLISTEN")),
         Ast::Close { cursor: CloseCursor::All } => Ok(Execution::done("CLOSE CURSOR ALL")),

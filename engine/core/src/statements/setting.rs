@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    ContextModifier, Expr, Ident, ObjectName, Reset, ResetStatement, Set, SetSessionParamKind, Statement as Ast,
-    UnaryOperator, Value,
+    ContextModifier, DiscardObject, Expr, Ident, ObjectName, Reset, ResetStatement, Set, SetSessionParamKind,
+    Statement as Ast, UnaryOperator, Value,
 };
 
 use super::{Described, Usage};
@@ -125,10 +125,21 @@ pub(super) fn reset(session: &Session, reset: &ResetStatement) -> Result<Executi
     Ok(Execution::done("RESET"))
 }
 
-pub(super) async fn discard(session: &Session) -> Result<Execution> {
-    super::target::check_outside_block(session, "DISCARD ALL")?;
-    session.settings.lock().reset_all();
-    Ok(Execution::done("DISCARD ALL"))
+pub(super) async fn discard(session: &Session, what: &DiscardObject) -> Result<Execution> {
+    match what {
+        DiscardObject::ALL => {
+            super::target::check_outside_block(session, "DISCARD ALL")?;
+            super::temporary::discard(session).await;
+            session.settings.lock().reset_all();
+        }
+        DiscardObject::TEMP => {
+            super::target::check_outside_block(session, "DISCARD TEMP")?;
+            super::temporary::discard(session).await;
+        }
+        // Plans aren't kept, and there are no sequences.
+        DiscardObject::PLANS | DiscardObject::SEQUENCES => {}
+    }
+    Ok(Execution::done(format!("DISCARD {what}")))
 }
 
 /// `SHOW TIME ZONE` and `SHOW TRANSACTION ISOLATION LEVEL` are written in several words.

@@ -142,6 +142,3 @@ fn operation(alterations: &[Alteration]) -> DeltaOperation {
 fn internal(what: impl std::fmt::Display) -> Error {
     Error::Internal { message: format!("could not write the metadata of a table: {what}") }
 }
-
-#[cfg(test)]
-mod tests;

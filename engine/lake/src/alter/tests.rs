@@ -1,1 +1,0 @@
-//! ALTER on real tables.
