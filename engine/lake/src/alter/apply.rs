@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{Action, Metadata, StructType};
+use deltalake::kernel::{Action, Metadata, StructField, StructType};
 use serde_json::{Map, Value, json};
 
 use super::protocol::{Needs, holds_timestamp_without_zone, raised};
@@ -108,6 +108,12 @@ impl Draft {
 
     pub fn changed(&self) -> bool {
         self.before.0 != self.metadata || self.before.1 != self.columns || self.before.2 != self.configuration
+    }
+
+    /// A column as the log will have it.
+    pub fn column(&self, name: &str) -> Option<StructField> {
+        let column = self.columns.get(self.find(name)?)?;
+        serde_json::from_value(column.clone()).ok()
     }
 
     pub fn actions(self, snapshot: &Snapshot) -> Result<Vec<Action>> {

@@ -1,7 +1,7 @@
 //! Changes of a table's definition: columns, constraints, properties and comments, each statement one commit of its own.
 //!
-//! The commit lands on the version that was read, or not at all: a row that came in between may break a constraint that
-//! was checked without it, and another definition may be the better one.
+//! A row that comes in between may break a constraint that was checked without it, and another definition may be the
+//! better one: both are conflicts.
 
 mod apply;
 mod existing;
@@ -11,10 +11,13 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::Field;
 use datafusion::execution::SessionState;
-use deltalake::kernel::Action;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, PROTOCOL};
+use deltalake::kernel::StructField;
+use deltalake::kernel::transaction::PROTOCOL;
+use deltalake::operations::update_table_metadata::TableMetadataUpdate;
 use deltalake::protocol::DeltaOperation;
+use serde_json::json;
 
+use crate::commit::{self, Entry, Reads};
 use crate::definition::Check;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
@@ -93,49 +96,48 @@ impl Lake {
             return Ok(Altered { version, skipped });
         }
         existing::check_rows(snapshot, &draft, session).await?;
-        let actions = draft.actions(snapshot)?;
-        let version = commit(snapshot, actions, operation(alterations)).await?;
+        // Rows may come in between that were written without a promise of theirs.
+        let promises = !(draft.new_checks.is_empty() && draft.new_promises.is_empty());
+        let reads = if promises { Reads::Table } else { Reads::Removed };
+        let operation = operation(alterations, &draft);
+        let entry = Entry { actions: draft.actions(snapshot)?, operation, metrics: json!({}), reads };
+        let version = commit::commit(snapshot, entry).await?;
         Ok(Altered { version, skipped })
     }
 }
 
-async fn commit(snapshot: &Snapshot, actions: Vec<Action>, operation: DeltaOperation) -> Result<u64> {
-    let reference = snapshot.state() as &dyn deltalake::kernel::transaction::TableReference;
-    // Without retries the library takes the next version, or none.
-    let prepared = CommitBuilder::from(CommitProperties::default().with_max_retries(0))
-        .with_actions(actions)
-        .build(Some(reference), snapshot.log_store().clone(), operation)
-        .into_prepared_commit_future()
-        .await?;
-    let committed = prepared.await?;
-    let version = committed.version;
-    // The commit stands from here on: a checkpoint that fails must not make the statement fail.
-    if let Err(error) = committed.await {
-        tracing::warn!(version, %error, "could not tidy the log after a commit");
-    }
-    Ok(version)
-}
-
 /// The statement in the words of the table's history: those of its first change.
-fn operation(alterations: &[Alteration]) -> DeltaOperation {
+fn operation(alterations: &[Alteration], draft: &Draft) -> DeltaOperation {
     let properties = |pairs: &BTreeMap<String, String>| DeltaOperation::SetTableProperties {
         properties: pairs.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
     };
+    let fields = |wanted: &dyn Fn(&Alteration) -> Option<&str>| {
+        alterations.iter().filter_map(wanted).filter_map(|name| draft.column(name)).collect::<Vec<StructField>>()
+    };
     match alterations.first() {
-        Some(Alteration::AddColumn { .. }) => DeltaOperation::AddColumn { fields: vec![] },
+        Some(Alteration::AddColumn { .. }) => DeltaOperation::AddColumn {
+            fields: fields(&|alteration| match alteration {
+                Alteration::AddColumn { field, .. } => Some(field.name()),
+                _ => None,
+            }),
+        },
         Some(Alteration::AddCheck(check)) => DeltaOperation::AddConstraint {
             constraints: vec![deltalake::table::Constraint::new(&check.name, &check.expression_sql)],
         },
         Some(Alteration::DropCheck { name, .. }) => DeltaOperation::DropConstraint { name: name.clone() },
         Some(Alteration::SetProperties(pairs)) => properties(pairs),
         Some(Alteration::UnsetProperties { .. }) => properties(&BTreeMap::new()),
-        Some(Alteration::CommentTable(comment)) => DeltaOperation::UpdateTableMetadata {
-            metadata_update: deltalake::operations::update_table_metadata::TableMetadataUpdate {
-                name: None,
-                description: comment.clone(),
-            },
+        Some(Alteration::CommentTable(comment)) => {
+            let metadata_update = TableMetadataUpdate { name: None, description: comment.clone() };
+            DeltaOperation::UpdateTableMetadata { metadata_update }
+        }
+        _ => DeltaOperation::UpdateFieldMetadata {
+            fields: fields(&|alteration| match alteration {
+                Alteration::SetNullable { column, .. } | Alteration::CommentColumn { column, .. } => Some(column),
+                Alteration::RenameColumn { to, .. } => Some(to),
+                _ => None,
+            }),
         },
-        _ => DeltaOperation::UpdateFieldMetadata { fields: vec![] },
     }
 }
 

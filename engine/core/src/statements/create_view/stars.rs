@@ -19,7 +19,14 @@ use crate::session::Session;
 
 pub(super) async fn spell_out(session: &Session, state: &SessionState, query: &mut Query) -> Result<()> {
     let expander = Expander { session, state };
-    expander.query(query, &[]).await
+    expander.query(query, &Scope::default()).await
+}
+
+/// WITH queries that may be named.
+#[derive(Clone, Default)]
+struct Scope {
+    queries: Vec<Cte>,
+    recursive: bool,
 }
 
 struct Expander<'a> {
@@ -28,24 +35,24 @@ struct Expander<'a> {
 }
 
 impl Expander<'_> {
-    /// `scope`: WITH queries that may be named here.
-    fn query<'b>(&'b self, query: &'b mut Query, scope: &'b [Cte]) -> BoxFuture<'b, Result<()>> {
+    fn query<'b>(&'b self, query: &'b mut Query, scope: &'b Scope) -> BoxFuture<'b, Result<()>> {
         Box::pin(async move {
-            let mut scope = scope.to_vec();
+            let mut scope = scope.clone();
             if let Some(with) = &mut query.with {
+                scope.recursive |= with.recursive;
                 for cte in &mut with.cte_tables {
                     if with.recursive {
                         refuse_stars(&cte.query)?;
                     }
                     self.query(&mut cte.query, &scope).await?;
-                    scope.push(cte.clone());
+                    scope.queries.push(cte.clone());
                 }
             }
             self.body(&mut query.body, &scope).await
         })
     }
 
-    fn body<'b>(&'b self, body: &'b mut SetExpr, scope: &'b [Cte]) -> BoxFuture<'b, Result<()>> {
+    fn body<'b>(&'b self, body: &'b mut SetExpr, scope: &'b Scope) -> BoxFuture<'b, Result<()>> {
         Box::pin(async move {
             match body {
                 SetExpr::Select(select) => self.select(select, scope).await,
@@ -60,7 +67,7 @@ impl Expander<'_> {
         })
     }
 
-    async fn select(&self, select: &mut Select, scope: &[Cte]) -> Result<()> {
+    async fn select(&self, select: &mut Select, scope: &Scope) -> Result<()> {
         for from in &mut select.from {
             self.from(from, scope).await?;
         }
@@ -75,7 +82,7 @@ impl Expander<'_> {
         Ok(())
     }
 
-    async fn from(&self, from: &mut TableWithJoins, scope: &[Cte]) -> Result<()> {
+    async fn from(&self, from: &mut TableWithJoins, scope: &Scope) -> Result<()> {
         self.factor(&mut from.relation, scope).await?;
         for join in &mut from.joins {
             refuse_natural(&join.join_operator)?;
@@ -84,7 +91,7 @@ impl Expander<'_> {
         Ok(())
     }
 
-    fn factor<'b>(&'b self, factor: &'b mut TableFactor, scope: &'b [Cte]) -> BoxFuture<'b, Result<()>> {
+    fn factor<'b>(&'b self, factor: &'b mut TableFactor, scope: &'b Scope) -> BoxFuture<'b, Result<()>> {
         Box::pin(async move {
             match factor {
                 TableFactor::Derived { subquery, .. } => self.query(subquery, scope).await,
@@ -95,16 +102,16 @@ impl Expander<'_> {
     }
 
     /// The columns that a star stands for, asked of the planner.
-    async fn columns(&self, select: &Select, star: SelectItem, scope: &[Cte]) -> Result<Vec<SelectItem>> {
+    async fn columns(&self, select: &Select, star: SelectItem, scope: &Scope) -> Result<Vec<SelectItem>> {
         let mut probe = select.clone();
         probe.projection = vec![star];
         (probe.selection, probe.having, probe.qualify, probe.distinct) = (None, None, None, None);
         probe.group_by = GroupByExpr::Expressions(vec![], vec![]);
         probe.sort_by = vec![];
-        let with = (!scope.is_empty()).then(|| With {
+        let with = (!scope.queries.is_empty()).then(|| With {
             with_token: AttachedToken::empty(),
-            recursive: false,
-            cte_tables: scope.to_vec(),
+            recursive: scope.recursive,
+            cte_tables: scope.queries.clone(),
         });
         let with = with.map_or_else(String::new, |with| format!("{with} "));
         let (_, plan) = plan_view(&self.session.engine, self.state, &format!("{with}{probe}")).await?;
