@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::comments::forget_comments;
 use super::folders::{forget, mark_unfinished};
 use super::relations::wrong_type;
 use super::schemas::undefined_schema;
@@ -41,6 +42,9 @@ impl Change for PutTable {
         let entry = TableEntry { oid, schema, name, kind, location, options, columns };
         if let Some(table) = replaced.as_ref().filter(|table| table.location != entry.location) {
             mark_unfinished(draft, table).await?;
+        }
+        if replaced.is_some() {
+            forget_comments(draft, entry.oid).await?;
         }
         write_row(draft, &entry, schema_oid).await?;
         if let Some(schema) = draft.snapshot.schemas.get_mut(&entry.schema) {
