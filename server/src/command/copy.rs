@@ -45,8 +45,7 @@ pub async fn copy_out(session: &Session, mut execution: Execution, format: CopyF
 /// Reads rows from standard input to its end.
 pub async fn copy_in(session: &Session, mut copy: CopyIn, tag: CommandTag, format: Format) -> Result<(), OutputError> {
     let zone = encode_options(|name| session.setting(name))?.time_zone;
-    let mut decoder = CopyDecoder::new(SchemaRef::clone(&copy.columns), copy.format.clone(), &copy.table, zone)
-        .map_err(CommandError::from)?;
+    let mut decoder = CopyDecoder::new(SchemaRef::clone(&copy.columns), copy.format.clone(), &copy.table, zone);
     let rows = copy.sender().ok_or_else(|| Error::internal("a COPY was run twice"))?;
     let feed = async {
         loop {

@@ -8,13 +8,13 @@ use arrow::array::{
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+    Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion_common::ScalarValue;
 
 use super::fault::not_utf8;
 use super::gathered::Gathered;
-use super::plain;
+use super::{json, plain};
 use crate::protocol::decode;
 use crate::protocol::encode::Format;
 use crate::protocol::error::{Kind, Result, ValueError};
@@ -38,19 +38,6 @@ pub(super) struct Bad {
     pub error: ValueError,
 }
 
-/// Columns that can't be read are refused before any data is asked for.
-pub(super) fn check_readable(columns: &Schema) -> Result<()> {
-    let unreadable = columns.fields().iter().find(|field| pg_type(field.data_type()).oid == JSON);
-    match unreadable {
-        None => Ok(()),
-        Some(field) => Err(ValueError::new(
-            Kind::Unsupported,
-            format!("COPY into column \"{}\" of type {} is not supported", field.name(), field.data_type()),
-        )
-        .with_hint("Leave the column out, and fill it by INSERT ... SELECT.")),
-    }
-}
-
 impl<'a> Source<'a> {
     pub fn array(&self, data_type: &DataType) -> Result<ArrayRef, Bad> {
         if self.format == Format::Text
@@ -60,8 +47,41 @@ impl<'a> Source<'a> {
         }
         match data_type {
             DataType::Utf8 => self.strings(),
+            nested if pg_type(nested).oid == JSON => self.documents(nested),
             _ => self.scalars(data_type),
         }
+    }
+
+    /// A JSON document; `null` is none.
+    pub fn document(&self, row: usize) -> Option<&'a [u8]> {
+        self.field(row).map(<[u8]>::trim_ascii).filter(|text| *text != b"null")
+    }
+
+    /// What is announced as `json`: structs, maps, and lists of them.
+    fn documents(&self, data_type: &DataType) -> Result<ArrayRef, Bad> {
+        for row in 0..self.rows {
+            if let Some(bytes) = self.field(row) {
+                let checked = decode::parameter(Some(bytes), self.format, JSON, &DataType::Utf8, self.time_zone);
+                checked.map_err(|error| Bad { row, error })?;
+            }
+        }
+        let text = Source { format: Format::Text, ..*self };
+        json::array(&text, data_type).map_err(|error| {
+            // Read one by one, the bad row is the one that fails.
+            let fails = |row: &usize| {
+                let mut one = Gathered::new(1);
+                match text.field(*row) {
+                    Some(bytes) => {
+                        one.put(bytes);
+                        one.end_field();
+                    }
+                    None => one.end_null(),
+                }
+                one.end_row(0);
+                json::array(&Source { fields: &one, column: 0, rows: 1, ..text }, data_type).is_err()
+            };
+            Bad { row: (0..self.rows).find(fails).unwrap_or_default(), error }
+        })
     }
 
     fn field(&self, row: usize) -> Option<&'a [u8]> {

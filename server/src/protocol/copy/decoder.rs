@@ -7,7 +7,7 @@ use arrow::array::RecordBatchOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
-use super::columns::{Source, check_readable};
+use super::columns::Source;
 use super::fault::{at_column, at_line, in_line, in_value, malformed, not_utf8};
 use super::gathered::Gathered;
 use super::lines::{Cut, Lines};
@@ -48,14 +48,13 @@ enum Shape {
 }
 
 impl CopyDecoder {
-    pub fn new(columns: SchemaRef, format: CopyFormat, table: &str, time_zone: TimeZone) -> Result<Self, Report> {
-        check_readable(&columns)?;
+    pub fn new(columns: SchemaRef, format: CopyFormat, table: &str, time_zone: TimeZone) -> Self {
         let shape = match format.kind {
             CopyKind::Text => Shape::Lines(Lines::text()),
             CopyKind::Csv => Shape::Lines(Lines::csv(format.quote, format.escape)),
             CopyKind::Binary => Shape::Tuples(Tuples::default()),
         };
-        Ok(Self {
+        Self {
             fields: Gathered::new(columns.fields().len()),
             header_due: format.header != CopyHeader::Absent,
             columns,
@@ -68,7 +67,7 @@ impl CopyDecoder {
             ended: false,
             done: false,
             line: 0,
-        })
+        }
     }
 
     /// Takes bytes as they come, cut anywhere. Batches have to be taken until there are none before more is pushed.

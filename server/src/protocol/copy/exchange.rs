@@ -67,7 +67,7 @@ impl Worker {
     async fn copy_in(&mut self, mut copy: CopyIn) -> Result<u64, Failure> {
         let (code, columns) = response(&copy.format, copy.columns.fields().len());
         let zone = self.encode_options()?.time_zone;
-        let decoder = CopyDecoder::new(SchemaRef::clone(&copy.columns), copy.format.clone(), &copy.table, zone)?;
+        let decoder = CopyDecoder::new(SchemaRef::clone(&copy.columns), copy.format.clone(), &copy.table, zone);
         let response = CopyInResponse::new(code as i8, columns.len() as i16, columns);
         self.outbox.send(PgWireBackendMessage::CopyInResponse(response))?;
         // No deadline here: the client waits for these bytes, and the copy has its own.

@@ -24,6 +24,9 @@ mod gathered;
 /// Fields of one column into an array.
 mod columns;
 
+/// JSON documents into structs and maps.
+mod json;
+
 /// Dates, timestamps and numbers as they usually look.
 mod plain;
 
