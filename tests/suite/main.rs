@@ -28,3 +28,5 @@ mod sql_files;
 mod stores;
 /// Large results.
 mod streaming;
+/// Delta tables that other writers made.
+mod written_by_others;

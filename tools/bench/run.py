@@ -11,7 +11,7 @@ import os
 import platform
 from pathlib import Path
 
-from tools.bench import commits, embedding, small_files, streaming, tabular, tpch
+from tools.bench import commits, copy, embedding, small_files, streaming, tabular, tpch
 from tools.bench.measure import report
 
 BENCHES = {
@@ -20,6 +20,7 @@ BENCHES = {
     "small_files": lambda arguments: small_files.run(arguments.binary),
     "commits": lambda arguments: commits.run(arguments.binary),
     "tabular": lambda arguments: tabular.run(arguments.binary, arguments.rows),
+    "copy": lambda arguments: copy.run(arguments.binary, arguments.rows),
     "embedding": lambda arguments: embedding.run(arguments.binary, arguments.paragraphs, arguments.slow_paragraphs),
 }
 

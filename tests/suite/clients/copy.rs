@@ -66,6 +66,10 @@ async fn what_postgresql_wrote_comes_back_as_it_was() {
     ];
     for (table, columns) in tables {
         for (place, (spelling, options)) in SPELLINGS.iter().enumerate() {
+            // Where a value reads like NULL, PostgreSQL too loses it on the way out.
+            if (table, *spelling) == ("one", "text_bar") {
+                continue;
+            }
             let copy = format!("{table}_{spelling}");
             client.batch_execute(&format!("CREATE TABLE {copy} ({columns})")).await.unwrap();
             let sql = format!("COPY {copy} FROM STDIN ({})", inwards(options));
@@ -97,10 +101,10 @@ async fn faults_in_the_data_are_told_with_their_place() {
     let client = server.connect().await;
     client.batch_execute("CREATE TABLE f (a INT, b TEXT)").await.unwrap();
     for (options, data, expected) in [
-        ("", "1\tx\nz\ty\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 2, column a: \"z\""),
-        ("", "1\n", "22P04 missing data for column \"b\" @ COPY f, line 1: \"1\""),
-        ("", "z\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 1, column a: \"z\""),
-        ("", "1\tx\ty\n", "22P04 extra data after last expected column @ COPY f, line 1: \"1\tx\ty\""),
+        ("FORMAT text", "1\tx\nz\ty\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 2, column a: \"z\""),
+        ("FORMAT text", "1\n", "22P04 missing data for column \"b\" @ COPY f, line 1: \"1\""),
+        ("FORMAT text", "z\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 1, column a: \"z\""),
+        ("FORMAT text", "1\tx\ty\n", "22P04 extra data after last expected column @ COPY f, line 1: \"1\tx\ty\""),
         (
             "",
             "1\tx\nz\tx\n1\tx\ty\n",
@@ -121,7 +125,7 @@ async fn faults_in_the_data_are_told_with_their_place() {
             "1\tx\n2\ty\r\n",
             "22P04 literal carriage return found in data / Use \"\\r\" to represent carriage return. @ COPY f, line 2",
         ),
-        ("", "1\tx\n\\.y\n", "22P04 end-of-copy marker corrupt @ COPY f, line 2"),
+        ("FORMAT text", "1\tx\n\\.y\n", "22P04 end-of-copy marker corrupt @ COPY f, line 2"),
         ("FORMAT csv", "1,\"x\n", "22P04 unterminated CSV quoted field @ COPY f, line 1: \"1,\"x\n\""),
         (
             "FORMAT csv",
@@ -144,7 +148,7 @@ async fn faults_in_the_data_are_told_with_their_place() {
             "22P04 wrong number of fields in header line: got 1, expected 2 @ COPY f, line 1: \"a\"",
         ),
         ("FORMAT binary", "PGCOPY\n", "22P04 COPY file signature not recognized @ COPY f, line 1"),
-        ("", "1\t\\xff\n", "22021 invalid byte sequence for encoding \"UTF8\": 0xff @ COPY f, line 1: \"1\t\\xff\""),
+        ("FORMAT text", "1\t\\xff\n", "22021 invalid byte sequence for encoding \"UTF8\": 0xff @ COPY f, line 1: \"1\t\\xff\""),
     ] {
         assert_eq!(refusal(&client, options, data).await, expected, "{options} {data:?}");
     }
@@ -229,7 +233,7 @@ async fn a_block_keeps_copied_rows_until_its_end() {
 async fn rows_out_are_streamed() {
     let server = Served::start().await;
     let client = server.connect().await;
-    let sql = "COPY (SELECT value, repeat('x', 100) FROM generate_series(1, 200000)) TO STDOUT (FORMAT csv)";
+    let sql = "COPY (SELECT value, repeat('x', 100) FROM generate_series(1, 200000) AS s(value)) TO STDOUT (FORMAT csv)";
     let mut stream = Box::pin(client.copy_out(sql).await.unwrap());
     let mut bytes = 0;
     while let Some(piece) = stream.next().await {

@@ -38,3 +38,6 @@ mod exchange;
 
 /// What begins the binary form.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::execution::{CommandTag, Execution, Limits};
 use crate::session::Session;
 use crate::statements::insert;
-use crate::statements::target::{self, Target, folded};
+use crate::statements::target::{self, Target, check_insertable, folded};
 
 /// A COPY that waits for its rows.
 pub struct CopyIn {
@@ -62,6 +62,10 @@ pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) ->
         let transaction = session.transaction.lock();
         transaction.check_writable("COPY FROM")?;
         transaction.check_target(&target.to_string())?;
+    }
+    // Before the client is asked for data; a table that is made in this block has no entry yet.
+    if let Ok(entry) = target.entry(session) {
+        check_insertable(&entry)?;
     }
     let fields = TableColumns::find(session, state, name).await?.chosen(columns)?;
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();

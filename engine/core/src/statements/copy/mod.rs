@@ -37,6 +37,10 @@ pub enum Copying {
 }
 
 pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) -> Result<Execution> {
+    if copy.filtered {
+        return Err(Error::unsupported("COPY with WHERE")
+            .with_hint("COPY into a table of its own, and INSERT ... SELECT ... WHERE from there."));
+    }
     match (&copy.place, copy.direction) {
         (Place::Client, Direction::To) => send::run(session, state, copy).await,
         (Place::Client, Direction::From) => load::run(session, state, copy).await,

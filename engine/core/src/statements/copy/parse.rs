@@ -15,6 +15,8 @@ pub struct Copy {
     pub place: Place,
     /// Names in lower case, in the order of the text.
     pub options: Vec<(String, OptionValue)>,
+    /// It had a WHERE, of which no more is kept: it is refused.
+    pub filtered: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +86,11 @@ impl Copy {
         if with && options.is_empty() {
             return Err(expected("an option", parser).into());
         }
-        Ok(Copy { source, direction, place, options })
+        let filtered = parser.parse_keyword(Keyword::WHERE);
+        if filtered {
+            parser.parse_expr()?;
+        }
+        Ok(Copy { source, direction, place, options, filtered })
     }
 }
 
@@ -158,6 +164,10 @@ fn older_options(parser: &mut Parser<'_>) -> Result<Vec<(String, OptionValue)>, 
             "delimiter" | "null" | "quote" | "escape" => (word, text(parser)?),
             "encoding" => (word, OptionValue::Text(string(parser)?)),
             "force" => forced(parser)?,
+            "where" => {
+                parser.prev_token();
+                return Ok(options);
+            }
             _ => {
                 parser.prev_token();
                 return Err(expected("an option of COPY", parser));
