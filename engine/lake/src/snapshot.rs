@@ -8,7 +8,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use deltalake::delta_datafusion::DeltaScanConfig;
 use deltalake::kernel::transaction::PROTOCOL;
-use deltalake::kernel::{Action, EagerSnapshot, StructTypeExt};
+use deltalake::kernel::{Action, DataType, EagerSnapshot, StructTypeExt};
 use deltalake::logstore::{LogStoreRef, get_actions};
 use deltalake::table::config::TablePropertiesExt;
 use deltalake::{DeltaTable, DeltaTableError};
@@ -23,6 +23,8 @@ use crate::types::plain_schema;
 
 /// How far back a refused log is searched for its protocol.
 const SEARCHED_VERSIONS_MAX: usize = 100;
+/// The highest reader version of the protocol; features have names from there on.
+const READER_VERSION_MAX: i32 = 3;
 /// The property that says whether the files use the schema's names.
 const COLUMN_MAPPING_MODE: &str = "delta.columnMapping.mode";
 
@@ -66,6 +68,10 @@ impl Snapshot {
     /// What `state` says.
     pub(crate) fn of(location: Url, log_store: LogStoreRef, state: EagerSnapshot) -> Result<Snapshot> {
         let kernel_schema = state.schema();
+        // The library hands on the bytes that variants are encoded as, which nobody takes for their values.
+        if kernel_schema.fields().any(|field| holds_variant(field.data_type())) {
+            return Err(Error::UnsupportedFeature { name: "variantType".to_owned() });
+        }
         let metadata_error = |error: deltalake::kernel::Error| Error::Delta(error.into());
         let constraints = state.table_properties().get_constraints();
         let mut checks: Vec<Check> =
@@ -253,6 +259,16 @@ impl Snapshot {
     }
 }
 
+fn holds_variant(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Primitive(_) => false,
+        DataType::Array(array) => holds_variant(array.element_type()),
+        DataType::Struct(fields) => fields.fields().any(|field| holds_variant(field.data_type())),
+        DataType::Map(map) => holds_variant(map.key_type()) || holds_variant(map.value_type()),
+        DataType::Variant(_) => true,
+    }
+}
+
 /// Why a log could not be read: a feature that this engine lacks, where its newest protocol names one. The library
 /// says so in words only.
 async fn refusal(log_store: &LogStoreRef, error: DeltaTableError) -> Error {
@@ -262,6 +278,10 @@ async fn refusal(log_store: &LogStoreRef, error: DeltaTableError) -> Error {
         let Ok(actions) = get_actions(version, &entry) else { break };
         for action in actions {
             if let Action::Protocol(protocol) = action {
+                let version = protocol.min_reader_version();
+                if version > READER_VERSION_MAX {
+                    return Error::UnsupportedFeature { name: format!("reader version {version}") };
+                }
                 let readable = PROTOCOL.can_read_from_protocol(&protocol);
                 return readable.err().map_or(error, DeltaTableError::from).into();
             }

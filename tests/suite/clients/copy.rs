@@ -101,7 +101,11 @@ async fn faults_in_the_data_are_told_with_their_place() {
     let client = server.connect().await;
     client.batch_execute("CREATE TABLE f (a INT, b TEXT)").await.unwrap();
     for (options, data, expected) in [
-        ("FORMAT text", "1\tx\nz\ty\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 2, column a: \"z\""),
+        (
+            "FORMAT text",
+            "1\tx\nz\ty\n",
+            "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 2, column a: \"z\"",
+        ),
         ("FORMAT text", "1\n", "22P04 missing data for column \"b\" @ COPY f, line 1: \"1\""),
         ("FORMAT text", "z\n", "22P02 invalid input syntax for type integer: \"z\" @ COPY f, line 1, column a: \"z\""),
         ("FORMAT text", "1\tx\ty\n", "22P04 extra data after last expected column @ COPY f, line 1: \"1\tx\ty\""),
@@ -148,7 +152,11 @@ async fn faults_in_the_data_are_told_with_their_place() {
             "22P04 wrong number of fields in header line: got 1, expected 2 @ COPY f, line 1: \"a\"",
         ),
         ("FORMAT binary", "PGCOPY\n", "22P04 COPY file signature not recognized @ COPY f, line 1"),
-        ("FORMAT text", "1\t\\xff\n", "22021 invalid byte sequence for encoding \"UTF8\": 0xff @ COPY f, line 1: \"1\t\\xff\""),
+        (
+            "FORMAT text",
+            "1\t\\xff\n",
+            "22021 invalid byte sequence for encoding \"UTF8\": 0xff @ COPY f, line 1: \"1\t\\xff\"",
+        ),
     ] {
         assert_eq!(refusal(&client, options, data).await, expected, "{options} {data:?}");
     }
@@ -233,7 +241,8 @@ async fn a_block_keeps_copied_rows_until_its_end() {
 async fn rows_out_are_streamed() {
     let server = Served::start().await;
     let client = server.connect().await;
-    let sql = "COPY (SELECT value, repeat('x', 100) FROM generate_series(1, 200000) AS s(value)) TO STDOUT (FORMAT csv)";
+    let sql =
+        "COPY (SELECT value, repeat('x', 100) FROM generate_series(1, 200000) AS s(value)) TO STDOUT (FORMAT csv)";
     let mut stream = Box::pin(client.copy_out(sql).await.unwrap());
     let mut bytes = 0;
     while let Some(piece) = stream.next().await {
