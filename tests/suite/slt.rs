@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alluvia_core::{Engine, Error, Session};
+use alluvia_core::{Copying, Engine, Error, Session};
 use alluvia_server::protocol::cells::cells;
+use alluvia_server::protocol::copy::files;
 use alluvia_server::protocol::encode::{Format, RowEncoder};
 use alluvia_server::protocol::settings::encode_options;
 use alluvia_server::sqlstate;
@@ -133,6 +134,18 @@ impl AsyncDB for InProcess {
         for statement in self.session.parse(sql)? {
             let prepared = self.session.prepare(statement, &[]).await?;
             let mut execution = self.session.execute(&prepared, vec![]).await?;
+            if let Some(copying) = execution.copy.take() {
+                let copied = match copying {
+                    Copying::ToFile(format, path) => files::write(&self.session, execution, format, &path).await,
+                    Copying::FromFile(copy, path) => files::read(&self.session, *copy, &path).await,
+                    Copying::Out(_) | Copying::In(_) => panic!("there is no client to COPY with"),
+                };
+                let copied = copied.inspect_err(|_| self.session.fail());
+                let rows =
+                    copied.map_err(|report| Failure { code: report.state.0.to_string(), text: report.message })?;
+                output = DBOutput::StatementComplete(rows);
+                continue;
+            }
             let options = encode_options(|name| self.session.setting(name)).unwrap();
             let encoder = RowEncoder::new(&execution.schema, &[Format::Text], &options).unwrap();
             let mut rows = vec![];

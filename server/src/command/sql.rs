@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use alluvia_core::{Copying, Engine, EngineConfig, Session, Statement};
+use alluvia_server::protocol::copy::files;
 use clap::Args;
 use futures::StreamExt;
 
@@ -90,6 +91,15 @@ async fn run_one(session: &Session, statement: Statement, format: Format, input_
             return Err(CommandError::usage(message).into());
         }
         Some(Copying::In(copy)) => return copy_in(session, *copy, execution.tag, format).await,
+        Some(Copying::ToFile(copied, path)) => {
+            let tag = execution.tag.clone();
+            let rows = files::write(session, execution, copied, &path).await.inspect_err(|_| session.fail());
+            return say(&tag.render(rows.map_err(CommandError::from)?), format);
+        }
+        Some(Copying::FromFile(copy, path)) => {
+            let rows = files::read(session, *copy, &path).await.inspect_err(|_| session.fail());
+            return say(&execution.tag.render(rows.map_err(CommandError::from)?), format);
+        }
         None => {}
     }
     let mut output = Output::new(&execution.schema, format, session)?;
@@ -109,4 +119,11 @@ async fn run_one(session: &Session, statement: Statement, format: Format, input_
         writeln!(stdout, "{}", execution.tag.render(0))?;
     }
     Ok(stdout.flush()?)
+}
+
+fn say(tag: &str, format: Format) -> Result<(), OutputError> {
+    if format == Format::Table {
+        writeln!(io::stdout().lock(), "{tag}")?;
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::decoder::CopyDecoder;
 use super::encoder::CopyEncoder;
+use super::files;
 use crate::protocol::encode::{Format, patch_length};
 use crate::protocol::error::ValueError;
 use crate::protocol::outbox::FLUSH_BYTES;
@@ -33,6 +34,8 @@ impl Worker {
         match copying {
             Copying::Out(format) => self.copy_out(execution, format, deadline).await,
             Copying::In(copy) => self.copy_in(*copy).await,
+            Copying::ToFile(format, path) => Ok(files::write(&self.session, execution, format, &path).await?),
+            Copying::FromFile(copy, path) => Ok(files::read(&self.session, *copy, &path).await?),
         }
     }
 

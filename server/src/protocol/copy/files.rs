@@ -74,7 +74,10 @@ pub async fn read(session: &Session, mut copy: CopyIn, path: &Path) -> Result<u6
     let mut load = std::pin::pin!(session.copy_in(copy));
     tokio::select! {
         biased;
-        loaded = &mut load => return Ok(loaded?),
+        loaded = &mut load => {
+            loaded?;
+            return Err(Error::internal("a COPY ended before its rows").into());
+        }
         fed = feed => fed?,
     }
     Ok(load.await?)
@@ -103,9 +106,10 @@ impl Unfinished {
     }
 
     fn finish(self) -> Result<(), Report> {
-        self.file.sync_all().and_then(|()| std::fs::rename(&self.place, &self.path)).map_err(|error| {
-            failed(&error, "write to", &self.path, "")
-        })
+        self.file
+            .sync_all()
+            .and_then(|()| std::fs::rename(&self.place, &self.path))
+            .map_err(|error| failed(&error, "write to", &self.path, ""))
     }
 }
 

@@ -33,6 +33,9 @@ mod plain;
 /// Where in the data an error is.
 mod fault;
 
+/// Rows to and from files.
+pub mod files;
+
 /// The messages of a COPY.
 mod exchange;
 
