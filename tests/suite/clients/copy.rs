@@ -88,7 +88,8 @@ async fn what_postgresql_wrote_comes_back_as_it_was() {
 
 /// Code, message, hint and context of the refusal of `data`.
 async fn refusal(client: &Client, options: &str, data: &str) -> String {
-    let error = load(client, &format!("COPY f FROM STDIN ({options})"), data.as_bytes(), 5).await.unwrap_err();
+    let options = if options.is_empty() { String::new() } else { format!("({options})") };
+    let error = load(client, &format!("COPY f FROM STDIN {options}"), data.as_bytes(), 5).await.unwrap_err();
     let error = error.as_db_error().unwrap_or_else(|| panic!("{options} {data:?}: {error:?}"));
     let hint = error.hint().map(|hint| format!(" / {hint}")).unwrap_or_default();
     format!("{} {}{hint} @ {}", error.code().code(), error.message(), error.where_().unwrap_or("-"))
