@@ -4,6 +4,7 @@ mod apart;
 pub(crate) mod attached;
 mod cooperative;
 mod counts;
+mod dates;
 mod field_access;
 mod functions;
 mod given;
@@ -95,11 +96,13 @@ pub(crate) fn session_state(sources: &Arc<Sources>, identity: &Identity) -> Resu
     let (engine, settings) = (&sources.engine, &sources.settings);
     let extension_planners =
         vec![crate::inference::extension_planner(Arc::clone(&engine.models), Arc::clone(&engine.usage))];
+    let mut rules = apart::interruptible(crate::inference::optimizer_rules(Arc::clone(&engine.models)));
+    rules.push(Arc::new(dates::DatesAsDates));
     let mut builder = SessionStateBuilder::new()
         .with_config(config())
         .with_runtime_env(Arc::clone(&engine.runtime_env))
         .with_default_features()
-        .with_optimizer_rules(apart::interruptible(crate::inference::optimizer_rules(Arc::clone(&engine.models))))
+        .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical_rules())
         .with_physical_optimizer_rule(Arc::new(cooperative::PausingJoins))
         .with_query_planner(Arc::new(Planner { extension_planners }));
