@@ -1,7 +1,7 @@
 """TPC-H in Delta tables, all 22 queries, beside DuckDB on the Parquet files that lie in them.
 
 The data comes from tpchgen-cli as Parquet and becomes Delta tables by our own CREATE TABLE AS. Both sides run each query
-REPEATS times after a warm-up, and the median counts; both have as many threads as there are cores. Answers are compared.
+REPEATS times after a warm-up, in turns, and the median counts; both have as many threads as there are cores. Answers are compared.
 """
 
 import decimal
@@ -19,7 +19,7 @@ from tools.bench.measure import DATA, Row, bench_sql, memory, seconds
 from tools.server import Server
 
 TABLES = ("lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region")
-REPEATS = 3
+REPEATS = 5
 TOLERANCE = 1e-6
 GOAL = 1.3
 
@@ -29,23 +29,20 @@ def run(binary: Path, scale: float) -> list[Row]:
     source = prepare(scale)
     _, queries = bench_sql("tpch")
     with tempfile.TemporaryDirectory() as folder, Server(binary, Path(folder)) as server:
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            files = {table: load(connection, source, table) for table in TABLES}
-            ours = {name: measure(lambda: connection.execute(query).fetchall()) for name, query in queries.items()}
-        peak = server.peak_memory_mb()
         peer = duckdb.connect()
-        for table, paths in files.items():
-            peer.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({paths})")
-        theirs = {name: measure(lambda: peer.execute(query).fetchall()) for name, query in queries.items()}
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            for table in TABLES:
+                paths = load(connection, source, table)
+                peer.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({paths})")
+            measured = {name: measure(connection, peer, query) for name, query in queries.items()}
+        peak = server.peak_memory_mb()
     bench = f"TPC-H, scale {scale:g}"
     rows = []
-    for name in queries:
-        (our_time, our_answer), (their_time, their_answer) = ours[name], theirs[name]
-        same = "" if alike(our_answer, their_answer) else ", ANSWERS DIFFER"
-        figure = f"{our_time:.3f} s, DuckDB {their_time:.3f} s{same}"
+    for name, (our_time, their_time, same) in measured.items():
+        figure = f"{our_time:.3f} s, DuckDB {their_time:.3f} s{'' if same else ', ANSWERS DIFFER'}"
         rows.append(Row(f"{bench}, {name}", "ours", figure, f"{our_time / their_time:.2f} of the time"))
-    mean = math.exp(statistics.mean(math.log(ours[name][0] / theirs[name][0]) for name in queries))
-    totals = [sum(side[name][0] for name in queries) for side in (ours, theirs)]
+    mean = math.exp(statistics.mean(math.log(ours / theirs) for ours, theirs, _ in measured.values()))
+    totals = [sum(times[side] for times in measured.values()) for side in (0, 1)]
     figure = f"{totals[0]:.2f} s, DuckDB {duckdb.__version__} {totals[1]:.2f} s"
     rows.append(Row(bench, "all 22 queries", figure, f"{totals[0] / totals[1]:.2f} of the time"))
     goal = f"<= {GOAL} of the time"
@@ -73,10 +70,15 @@ def load(connection: psycopg.Connection, source: Path, table: str) -> list[str]:
     return [str(path) for path in Path(folder.removeprefix("file://")).rglob("*.parquet")]
 
 
-def measure(query: object) -> tuple[float, list[tuple]]:
-    """The median time of a query, and its answer."""
-    answer = query()
-    return statistics.median(seconds(query) for _ in range(REPEATS)), answer
+def measure(
+    connection: psycopg.Connection, peer: duckdb.DuckDBPyConnection, query: str
+) -> tuple[float, float, bool]:
+    """The median times of a query on both sides, in turns, and whether the answers agree."""
+    sides = (lambda: connection.execute(query).fetchall(), lambda: peer.execute(query).fetchall())
+    ours, theirs = (side() for side in sides)
+    times = [[seconds(side) for side in sides] for _ in range(REPEATS)]
+    our_time, their_time = (statistics.median(column) for column in zip(*times, strict=True))
+    return our_time, their_time, alike(ours, theirs)
 
 
 def alike(left: list[tuple], right: list[tuple]) -> bool:

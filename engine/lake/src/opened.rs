@@ -1,6 +1,7 @@
 //! The newest snapshot of each table that was opened lately, brought up to date before it is handed out.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datafusion::object_store::{self, ObjectMeta, ObjectStoreExt};
 use deltalake::kernel::EagerSnapshot;
@@ -17,6 +18,10 @@ use crate::stores::Stores;
 const TABLES_MAX: usize = 64;
 /// Files of all tables that are kept; what the log says of one is some hundred bytes.
 const FILES_MAX: usize = 1_000_000;
+
+/// How far a store's clock and ours may be apart.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+const CLOCK_SKEW_LOCAL: Duration = Duration::from_secs(2);
 
 /// Snapshots by location.
 #[derive(Debug, Default)]
@@ -61,8 +66,9 @@ impl Opened {
                 None => self.forget(root),
             }
         }
+        let started = SystemTime::now();
         let snapshot = Snapshot::newest(root.clone(), location::existing_table(root, stores).await?).await?;
-        if let Some(entry) = entry_of(&snapshot).await {
+        if let Some(entry) = entry_of(&snapshot, started).await {
             self.keep(root, &snapshot, entry);
         }
         Ok(snapshot)
@@ -113,6 +119,7 @@ impl Opened {
         if next.ok()?.is_none() {
             return Some((snapshot.clone(), entry.clone()));
         }
+        let started = SystemTime::now();
         let mut state = DeltaTableState::new(snapshot.state().clone());
         state.update(log_store.as_ref(), None).await.ok()?;
         let newer: EagerSnapshot = state.snapshot().clone();
@@ -121,16 +128,21 @@ impl Opened {
         if described(log_store, version).await.ok()?.as_ref() != Some(entry) {
             return None;
         }
-        let newer_entry = entry_of(&newer).await?;
+        let newer_entry = entry_of(&newer, started).await?;
         Some((newer, newer_entry))
     }
 }
 
-/// The entry that made a snapshot's version, when it is the one that was read.
-async fn entry_of(snapshot: &Snapshot) -> Option<Entry> {
+/// The entry that made a snapshot's version, when it is the one that was read: as old as the listing of the log said,
+/// or, where a checkpoint stood in for it, older than the reading.
+async fn entry_of(snapshot: &Snapshot, started: SystemTime) -> Option<Entry> {
     let entry = described(snapshot.log_store(), snapshot.version()).await.ok()??;
-    let read = snapshot.state().version_timestamp(snapshot.version())?;
-    (read == entry.modified_ms).then_some(entry)
+    if let Some(read) = snapshot.state().version_timestamp(snapshot.version()) {
+        return (read == entry.modified_ms).then_some(entry);
+    }
+    let skew = if location::is_local(snapshot.location()) { CLOCK_SKEW_LOCAL } else { CLOCK_SKEW };
+    let modified = UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(entry.modified_ms).ok()?))?;
+    (started.duration_since(modified).ok()? > skew).then_some(entry)
 }
 
 /// What the store says of a version's log entry; `None` when there is none.

@@ -1,11 +1,12 @@
 //! The files of a version with their statistics, one row each, as arrays.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use deltalake::Path;
 use deltalake::kernel::EagerSnapshot;
 use url::Url;
 
@@ -24,6 +25,8 @@ pub(crate) struct FileList {
     /// Percent-decoded.
     paths: Vec<String>,
     has_deletions: bool,
+    /// Where the files lie in the table's store; computed when a scan first asks.
+    locations: OnceLock<Option<Vec<Path>>>,
 }
 
 impl FileList {
@@ -44,7 +47,7 @@ impl FileList {
         if paths.len() != actions.num_rows() {
             return Err(Error::Internal { message: "the log's files and their statistics differ in number".into() });
         }
-        Ok(FileList { actions, paths, has_deletions })
+        Ok(FileList { actions, paths, has_deletions, locations: OnceLock::new() })
     }
 
     pub fn len(&self) -> usize {
@@ -90,8 +93,21 @@ impl FileList {
         Ok(self.positions(wanted)?.into_iter().map(|file| column.value(file).to_owned()).collect())
     }
 
+    /// Each file's place in the store, in the log's order; none when one lies outside of the table's folder.
+    pub fn locations(&self, root: &Url) -> Option<&[Path]> {
+        let found = || {
+            let addresses = self.addresses(root).ok()?;
+            let inside = |address: &Url| {
+                let inside = address.as_str().starts_with(root.as_str());
+                inside.then(|| Path::from_url_path(address.path()).ok()).flatten()
+            };
+            addresses.iter().map(inside).collect()
+        };
+        self.locations.get_or_init(found).as_deref()
+    }
+
     /// Each file's address, in the log's order.
-    pub fn addresses(&self, root: &Url) -> Result<Vec<Url>> {
+    fn addresses(&self, root: &Url) -> Result<Vec<Url>> {
         let joined = self.encoded_column()?.iter().map(|encoded| {
             let encoded = encoded.unwrap_or_default();
             Url::parse(encoded)

@@ -20,7 +20,8 @@ use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use url::{Position, Url};
+use deltalake::Path;
+use url::Position;
 
 use super::numbered::NumberedExec;
 use super::source::DeltaSource;
@@ -51,8 +52,7 @@ impl Plain {
         if nested || files.has_deletions() || snapshot.demands().mapped.is_some() {
             return Ok(None);
         }
-        let root = snapshot.location().as_str();
-        if files.addresses(snapshot.location())?.iter().any(|address| !address.as_str().starts_with(root)) {
+        if files.locations(snapshot.location()).is_none() {
             return Ok(None);
         }
         let partitioned = |field: &FieldRef| snapshot.partition_columns().contains(field.name());
@@ -82,10 +82,9 @@ impl Plain {
         &self,
         files: &FileList,
         file: usize,
-        address: &Url,
+        location: &Path,
         statistics: Arc<Statistics>,
     ) -> Result<PartitionedFile> {
-        let location = deltalake::Path::from_url_path(address.path()).map_err(object_store_error)?;
         let mut values = Vec::with_capacity(self.read.table_partition_cols().len());
         for field in self.read.table_partition_cols() {
             let value = match files.partition_values(field.name()) {
@@ -95,7 +94,7 @@ impl Plain {
             values.push(value);
         }
         let mut partitioned = PartitionedFile::new("", files.bytes(file)).with_partition_values(values);
-        partitioned.object_meta.location = location;
+        partitioned.object_meta.location = location.clone();
         // Part of what tells cached footers apart.
         partitioned.object_meta.last_modified += Duration::from_millis(files.modified_ms(file).unsigned_abs());
         // Not by `with_statistics`, which takes partition values to be never NULL.
@@ -139,13 +138,15 @@ impl TableProvider for Plain {
         let partitions_from = self.read.file_schema().fields().len();
         let by_file =
             FileStatistics::new(files, self.read.table_schema(), partitions_from, |name| names.contains(name));
-        let addresses = files.addresses(self.snapshot.location()).map_err(external)?;
+        let locations = files.locations(self.snapshot.location()).unwrap_or_default();
         let mut statistics = Vec::with_capacity(kept.len());
         let mut partitioned = Vec::with_capacity(kept.len());
         for file in kept {
-            let Some(address) = addresses.get(file) else { continue };
+            let Some(location) = locations.get(file) else {
+                return Err(DataFusionError::Internal("a file of the log has no place".into()));
+            };
             let of_file = Arc::new(by_file.of(file)?);
-            partitioned.push(self.partitioned_file(files, file, address, of_file.clone())?);
+            partitioned.push(self.partitioned_file(files, file, location, of_file.clone())?);
             statistics.push(of_file);
         }
         let whole = match statistics.is_empty() {
@@ -220,9 +221,5 @@ fn grouped(files: Vec<PartitionedFile>, groups_max: usize) -> Vec<FileGroup> {
 }
 
 fn external(error: crate::Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
-
-fn object_store_error(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
