@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// The most digits of a decimal that writers which pass through `f64` keep.
 const DECIMAL_DIGITS_MAX: u8 = 15;
-/// Some writers cut the microseconds off a timestamp's bounds.
+/// Some writers cut the microseconds off a timestamp's bounds, before 1970 towards later.
 const MILLISECOND_US: i64 = 1000;
 
 /// What the log says of each file, in the log's order. Columns: `path` (as written, percent-encoded), `size_bytes`,
@@ -138,24 +138,16 @@ impl FileList {
 
     /// A value in each file that none of a column's values is below.
     pub fn minima(&self, column: &str, data_type: &DataType) -> Option<ArrayRef> {
-        Bounds::of(data_type)?;
-        self.actions.column_by_name(&format!("min.{column}")).cloned()
+        let bounds = Bounds::of(data_type)?;
+        let minima = self.actions.column_by_name(&format!("min.{column}"))?;
+        Some(if bounds == Bounds::Rounded { widened(minima, 1 - MILLISECOND_US) } else { minima.clone() })
     }
 
     /// A value in each file that none of a column's values is above.
     pub fn maxima(&self, column: &str, data_type: &DataType) -> Option<ArrayRef> {
         let bounds = Bounds::of(data_type)?;
         let maxima = self.actions.column_by_name(&format!("max.{column}"))?;
-        if bounds == Bounds::Rounded && matches!(maxima.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)) {
-            let zone = maxima.data_type().clone();
-            let rounded: PrimitiveArray<TimestampMicrosecondType> =
-                maxima.as_primitive::<TimestampMicrosecondType>().unary(|value: i64| {
-                    let up = if value.rem_euclid(MILLISECOND_US) == 0 { MILLISECOND_US - 1 } else { 0 };
-                    value.saturating_add(up)
-                });
-            return Some(Arc::new(rounded.with_data_type(zone)));
-        }
-        Some(maxima.clone())
+        Some(if bounds == Bounds::Rounded { widened(maxima, MILLISECOND_US - 1) } else { maxima.clone() })
     }
 
     fn counts(&self, name: &str) -> Option<UInt64Array> {
@@ -172,6 +164,19 @@ impl FileList {
         let column = self.actions.column_by_name("path").and_then(|column| column.as_string_opt::<i32>());
         column.ok_or_else(|| Error::Internal { message: "the log's files have no paths".into() })
     }
+}
+
+/// Bounds of timestamps moved by so many microseconds where they are whole milliseconds; other bounds as they are.
+fn widened(bounds: &ArrayRef, by: i64) -> ArrayRef {
+    if !matches!(bounds.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)) {
+        return bounds.clone();
+    }
+    let widened: PrimitiveArray<TimestampMicrosecondType> =
+        bounds.as_primitive::<TimestampMicrosecondType>().unary(|bound: i64| {
+            let whole = bound.rem_euclid(MILLISECOND_US) == 0;
+            bound.saturating_add(if whole { by } else { 0 })
+        });
+    Arc::new(widened.with_data_type(bounds.data_type().clone()))
 }
 
 /// What the log's minima and maxima of a type are good for.
