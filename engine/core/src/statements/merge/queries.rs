@@ -8,10 +8,10 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins, With};
 
 use super::clauses::{Action, Clause, Clauses};
-use super::trees::{self, and, boolean, case, column, item, number};
+use crate::planning::trees::{self, and, boolean, case, column, item, number};
 use crate::error::{Error, Kind, Result};
 use crate::kept::KEPT_ROW;
 use crate::planning::given_name;
@@ -33,6 +33,7 @@ pub(super) struct Queries<'a> {
     pub session: &'a Session,
     /// Knows the two tables by the names that [`given_name`] makes of [`TARGET`] and [`SOURCE`].
     pub state: &'a SessionState,
+    pub with: Option<&'a With>,
     pub target: &'a Ident,
     pub source: &'a Ident,
     pub on: &'a SqlExpr,
@@ -72,7 +73,7 @@ impl Queries<'_> {
             items.push(item(chosen(&clauses.matched, 0), CLAUSE));
         }
         let from = trees::inner_join(self.target_table(), self.source_table(), self.on.clone());
-        self.plan(trees::select(items, from, None)).await
+        self.plan(trees::select(self.with, items, from, None)).await
     }
 
     /// Files with rows that match no source row and fall under a clause for those.
@@ -80,7 +81,7 @@ impl Queries<'_> {
         let acts = acting(&clauses.unmatched);
         let unmatched = SqlExpr::IsNull(Box::new(column(self.source, KEPT_ROW)));
         let from = trees::left_join(self.target_table(), self.source_table(), self.on.clone());
-        self.plan(trees::select(vec![item(column(self.target, FILE), FILE)], from, Some(and(unmatched, acts)))).await
+        self.plan(trees::select(self.with, vec![item(column(self.target, FILE), FILE)], from, Some(and(unmatched, acts)))).await
     }
 
     /// The target's rows, each with the source row that acts on it, if one does. `acting_only`: source rows that match
@@ -119,7 +120,7 @@ impl Queries<'_> {
                 items.push(item(value.clone(), &format!("__alluvia_value_{}", items.len())));
             }
         }
-        let plan = self.plan(trees::select(items, from, None)).await?;
+        let plan = self.plan(trees::select(self.with, items, from, None)).await?;
         let LogicalPlan::Projection(projection) = plan else {
             return Err(Error::internal("a query of MERGE is no projection"));
         };
