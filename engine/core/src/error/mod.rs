@@ -36,7 +36,6 @@ pub enum Kind {
     InvalidRowCount,
     InvalidPowerArgument,
     CardinalityViolation,
-    GeneratedAlways,
     StringTooLong,
     DatatypeMismatch,
     IndeterminateDatatype,
