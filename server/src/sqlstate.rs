@@ -67,6 +67,7 @@ impl From<Kind> for SqlState {
             Kind::InvalidRowCount => "2201W",
             Kind::InvalidPowerArgument => "2201F",
             Kind::CardinalityViolation => "21000",
+            Kind::GeneratedAlways => "428C9",
             Kind::StringTooLong => "22001",
             Kind::DatatypeMismatch => "42804",
             Kind::IndeterminateDatatype => "42P18",

@@ -36,6 +36,7 @@ pub enum Kind {
     InvalidRowCount,
     InvalidPowerArgument,
     CardinalityViolation,
+    GeneratedAlways,
     StringTooLong,
     DatatypeMismatch,
     IndeterminateDatatype,
