@@ -19,13 +19,14 @@ import deltalake
 import duckdb
 import psycopg
 
+# No column is called as a table of the statements is.
 TYPES = {
     "v": "BIGINT",
-    "s": "TEXT",
+    "c": "TEXT",
     "d": "DOUBLE PRECISION",
     "m": "NUMERIC(12, 2)",
     "f": "BOOLEAN",
-    "t": "DATE",
+    "e": "DATE",
     "z": "TIMESTAMP",
 }
 DUCKDB_TYPES = {"TEXT": "VARCHAR", "DOUBLE PRECISION": "DOUBLE"}

@@ -21,6 +21,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::sql::sqlparser::ast::{Merge, With};
 use futures::future::BoxFuture;
 
@@ -41,6 +42,9 @@ pub(super) const USAGE: Usage = Usage {
             {WHEN [NOT] MATCHED [BY {SOURCE | TARGET}] [AND <condition>] THEN {UPDATE SET {<column> = <value>, ... | *} | \
             DELETE | INSERT {[(<column>, ...)] VALUES (...) | *} | DO NOTHING}} ...",
 };
+
+/// The source's rows may take this part of the memory limit before they are sorted rather than hashed.
+const HASHED_SHARE: usize = 8;
 
 pub(super) fn describe<'a>(
     session: &'a Session,
@@ -120,6 +124,7 @@ async fn attempt(
     let source = keep_source(session, state, named, parameters).await?;
     let resolved = Resolved::of(named, &snapshot, &source.1)?;
     let (source, clauses) = (source.0, &resolved.clauses);
+    let state = &joining(state, &source);
     let all = named.tables(state, &snapshot, None, source.table(Chosen::All))?;
     let queries = named.queries(session, &all, parameters);
     queries.check(clauses).await?;
@@ -162,6 +167,17 @@ async fn keep_source(
     let rows = pairs::rows(state, plan).await?;
     let schema = rows.schema();
     Ok((Kept::collect(rows, &state.task_ctx()).await?, schema))
+}
+
+/// `state`, in which joins sort where a table of the source's rows would take too much of the memory that there is.
+fn joining(state: &SessionState, source: &Kept) -> SessionState {
+    let mut state = state.clone();
+    if let MemoryLimit::Finite(bytes) = state.runtime_env().memory_pool.memory_limit()
+        && source.bytes() > bytes / HASHED_SHARE
+    {
+        state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    }
+    state
 }
 
 fn acts(clause: &Clause) -> bool {

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use alluvia_udfs::ModelFunction;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins, With};
 
 use super::clauses::{Action, Clause, Clauses};
@@ -134,8 +136,10 @@ impl Queries<'_> {
             _ => {}
         }
         let mut expressions = projection.expr.into_iter().map(Expr::unalias);
+        projection.input.expressions().iter().try_for_each(refuse_changing)?;
         let lost = || Error::internal("a query of MERGE lost a column");
         let clause = expressions.next().ok_or_else(lost)?;
+        refuse_changing(&clause)?;
         let mut values = vec![];
         for (number, of) in clauses {
             let mut assigned = vec![];
@@ -157,6 +161,26 @@ impl Queries<'_> {
 
     fn source_table(&self) -> TableFactor {
         trees::table(given_name(SOURCE), self.source)
+    }
+}
+
+/// Conditions are asked in both steps, and must say the same in both. Models do.
+fn refuse_changing(condition: &Expr) -> Result<()> {
+    let mut changing = None;
+    condition.apply(|expression| {
+        if let Expr::ScalarFunction(function) = expression
+            && function.func.signature().volatility == Volatility::Volatile
+            && ![ModelFunction::AiQuery, ModelFunction::Embed].iter().any(|model| model.name() == function.name())
+        {
+            changing = Some(function.name().to_string());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match changing {
+        Some(function) => Err(Error::unsupported(format!("{function}() in a condition of MERGE"))
+            .with_hint("Compute it in the source: USING (SELECT ..., random() AS r FROM ...) AS s.")),
+        None => Ok(()),
     }
 }
 

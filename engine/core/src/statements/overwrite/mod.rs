@@ -10,7 +10,7 @@ use std::sync::Arc;
 use alluvia_lake::{ACTION, BEFORE_PREFIX, Change, Operation, RowScan, Snapshot};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit, when};
@@ -187,8 +187,8 @@ impl<'a> Replacing<'a> {
             let value = value.map_or_else(|| null(field.data_type()), |value| assigned(value.clone(), field));
             projected.push(value.alias(field.name()));
         }
-        let known_as = self.name.value.clone();
-        let rows = LogicalPlanBuilder::from(plan).project(projected)?.alias(known_as.clone())?.build()?;
+        let known_as = TableReference::bare(self.name.value.clone());
+        let rows = LogicalPlanBuilder::from(plan).project(projected)?.alias(known_as)?.build()?;
         let mut projected: Vec<Expr> = rows.schema().iter().map(|column| Expr::Column(Column::from(column))).collect();
         if snapshot.keeps_changes() {
             projected.extend(assignment.columns.iter().map(|field| before(null(field.data_type()), field)));
@@ -273,7 +273,7 @@ impl<'a> Replacing<'a> {
         let condition = expressions.into_iter().next().unwrap_or_else(|| lit(false));
         let schema = snapshot.schema();
         let old = |field: &FieldRef| match schema.field_with_name(field.name()) {
-            Ok(_) => Expr::Column(Column::new(Some(folded(&self.name)), field.name())),
+            Ok(_) => Expr::Column(Column::new(Some(TableReference::bare(folded(&self.name))), field.name())),
             Err(_) => null(field.data_type()),
         };
         let mut projected: Vec<Expr> = columns.iter().map(|field| old(field).alias(field.name())).collect();
