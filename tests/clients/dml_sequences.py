@@ -18,6 +18,7 @@ from pathlib import Path
 import deltalake
 import duckdb
 import psycopg
+import pyarrow as pa
 
 # No column is called as a table of the statements is.
 TYPES = {
@@ -320,8 +321,9 @@ class Sequence:
 
     def compare_files(self) -> None:
         table = deltalake.DeltaTable(str(self.location))
-        columns = list(self.generator.columns)
-        rows = duckdb.from_arrow(table.to_pyarrow_table()).select(*columns).fetchall()
+        # Its reader by way of pyarrow can't read negative numbers with a fraction that a table is partitioned by.
+        read = deltalake.QueryBuilder().register("t", table).execute(f"SELECT {', '.join(self.generator.columns)} FROM t")
+        rows = duckdb.from_arrow(pa.table(read.read_all())).fetchall()
         self.same("files", rows, self.expected())
 
     def expected(self) -> list[tuple]:
@@ -357,7 +359,8 @@ def main() -> None:
     arguments = parser.parse_args()
     dsn = f"host={arguments.host} port={arguments.port} user=alluvia dbname=alluvia"
     statements = 0
-    with psycopg.connect(dsn, autocommit=True) as ours:
+    # The tables change their columns from sequence to sequence, which a statement that stays prepared can't follow.
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as ours:
         for seed in range(arguments.first, arguments.first + arguments.sequences):
             statements += Sequence(seed, ours, arguments.folder).run()
             if sys.stdout.isatty() or seed % 50 == 0:

@@ -139,19 +139,24 @@ impl<'a> Replacing<'a> {
         let Inserted { plan, assignment } = self.inserted(session, state, snapshot).await?;
         let mut plan = with_values(plan)?;
         let mut change = Change::new(nothing(), Operation::Append);
-        if let Some(condition) = self.condition(snapshot)? {
+        let condition = self.condition(snapshot)?;
+        let everything = condition.is_none() && self.insert.overwrite;
+        // Where later statements of a block may write changes, each row that goes has to be among them.
+        let by_row = everything && snapshot.tells_all_changes();
+        if let Some(condition) = condition.clone().or_else(|| by_row.then(|| trees::boolean(true))) {
             let search = with_values(self.searched(session, state, snapshot, &condition).await?)?;
             pairs::files(state, search, &mut change.replaced).await?;
             if !change.replaced.is_empty() {
                 let kept = self.kept(session, state, snapshot, &condition, &change.replaced, &assignment.columns);
                 plan = LogicalPlanBuilder::from(with_values(kept.await?)?).union(plan)?.build()?;
             }
-            change.operation = Operation::Overwrite { predicate: Some(condition.to_string()) };
-        } else if self.insert.overwrite {
+        } else if everything {
             let files: Vec<_> = snapshot.files().collect();
             change.removed_rows = files.iter().filter_map(|file| file.rows).sum();
             change.removed = files.into_iter().map(|file| file.path).collect();
-            change.operation = Operation::Overwrite { predicate: None };
+        }
+        if everything || condition.is_some() {
+            change.operation = Operation::Overwrite { predicate: condition.map(|condition| condition.to_string()) };
         }
         change.plan = plan;
         change.added_columns = assignment.added;
