@@ -15,6 +15,7 @@ mod postgres;
 mod pushdown;
 mod sources;
 mod temporary;
+pub(crate) mod trees;
 pub(crate) mod versions;
 mod views;
 
