@@ -95,7 +95,7 @@ class Generator:
         text = self.random.choice(ways)()
         if self.random.random() < 0.2:
             text = f"({text}) {self.random.choice(['AND', 'OR'])} {qualifier}i <> {self.literal('i')}"
-        return text
+        return f"({text})"
 
     def subquery_condition(self, qualifier: str) -> str:
         """A condition on the second table."""

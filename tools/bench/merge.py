@@ -45,7 +45,7 @@ def run(binary: Path, rows: int = ROWS, changes: int = CHANGES) -> list[Row]:
     peer = f"deltalake {deltalake.__version__}"
     return [
         Row(bench, "ours, --memory-limit 1GB", f"{ours:.2f} s"),
-        Row(bench, peer, f"{theirs:.2f} s", f"{ours / theirs:.2f}"),
+        Row(bench, peer, f"{theirs:.2f} s", f"{theirs / ours:.2f}"),
         memory(peak, bench),
         memory(their_peak, bench, f"peak memory of {peer}'s process"),
     ]

@@ -18,9 +18,9 @@ use super::super::target::{Target, folded};
 use super::clauses::{Clauses, Columns};
 use super::queries::{FILE, Parameters, Queries, ROW, SOURCE, TARGET};
 use super::rewrite::Shape;
-use crate::planning::trees;
 use crate::error::{Error, Kind, Result};
 use crate::parser::merging;
+use crate::planning::trees;
 use crate::planning::with_given;
 use crate::session::Session;
 

@@ -65,7 +65,11 @@ pub(super) async fn find(state: &SessionState, plan: LogicalPlan, clauses: &Clau
 }
 
 /// The files that `plan` names.
-pub(in crate::statements) async fn files(state: &SessionState, plan: LogicalPlan, into: &mut BTreeSet<String>) -> Result<()> {
+pub(in crate::statements) async fn files(
+    state: &SessionState,
+    plan: LogicalPlan,
+    into: &mut BTreeSet<String>,
+) -> Result<()> {
     let mut named = rows(state, plan).await?;
     while let Some(batch) = named.next().await {
         let batch = batch?;

@@ -13,10 +13,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins, With};
 
 use super::clauses::{Action, Clause, Clauses};
-use crate::planning::trees::{self, and, boolean, case, column, item, number};
 use crate::error::{Error, Kind, Result};
 use crate::kept::KEPT_ROW;
 use crate::planning::given_name;
+use crate::planning::trees::{self, and, boolean, case, column, item, number};
 use crate::session::Session;
 use crate::statements::query;
 
@@ -83,7 +83,13 @@ impl Queries<'_> {
         let acts = acting(&clauses.unmatched);
         let unmatched = SqlExpr::IsNull(Box::new(column(self.source, KEPT_ROW)));
         let from = trees::left_join(self.target_table(), self.source_table(), self.on.clone());
-        self.plan(trees::select(self.with, vec![item(column(self.target, FILE), FILE)], from, Some(and(unmatched, acts)))).await
+        self.plan(trees::select(
+            self.with,
+            vec![item(column(self.target, FILE), FILE)],
+            from,
+            Some(and(unmatched, acts)),
+        ))
+        .await
     }
 
     /// The target's rows, each with the source row that acts on it, if one does. `acting_only`: source rows that match

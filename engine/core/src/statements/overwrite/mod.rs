@@ -222,9 +222,9 @@ impl<'a> Replacing<'a> {
                 SqlExpr::CompoundIdentifier(parts) => parts.last(),
                 _ => None,
             };
-            let column = column.map(folded).filter(|column| {
-                snapshot.generated().iter().any(|generated| generated.column == *column)
-            });
+            let column = column
+                .map(folded)
+                .filter(|column| snapshot.generated().iter().any(|generated| generated.column == *column));
             generated = generated.take().or(column);
             ControlFlow::<()>::Continue(())
         });
