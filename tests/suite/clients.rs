@@ -7,3 +7,5 @@ mod drivers;
 mod copy;
 /// Typed parameters, arrays, NULLs, portals, transactions, errors, cancel requests in binary.
 mod protocol;
+/// Random statements that change rows, beside other engines.
+mod sequences;

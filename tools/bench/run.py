@@ -11,7 +11,7 @@ import os
 import platform
 from pathlib import Path
 
-from tools.bench import commits, copy, embedding, small_files, streaming, tabular, tpch
+from tools.bench import commits, copy, embedding, merge, small_files, streaming, tabular, tpch
 from tools.bench.measure import report
 
 BENCHES = {
@@ -19,6 +19,7 @@ BENCHES = {
     "tpch": lambda arguments: tpch.run(arguments.binary, arguments.scale),
     "small_files": lambda arguments: small_files.run(arguments.binary),
     "commits": lambda arguments: commits.run(arguments.binary),
+    "merge": lambda arguments: merge.run(arguments.binary),
     "tabular": lambda arguments: tabular.run(arguments.binary, arguments.rows),
     "copy": lambda arguments: copy.run(arguments.binary, arguments.rows),
     "embedding": lambda arguments: embedding.run(arguments.binary, arguments.paragraphs, arguments.slow_paragraphs),

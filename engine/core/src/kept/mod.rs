@@ -60,6 +60,11 @@ impl Kept {
         self.rows.rows()
     }
 
+    /// What the rows take in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The rows as a table; each scan has them in their order.
     pub fn table(&self, chosen: Chosen) -> Arc<dyn TableProvider> {
         Arc::new(KeptTable::new(self.clone(), chosen))

@@ -62,6 +62,12 @@ pub(crate) fn inserts_all(insert: &MergeInsertExpr) -> bool {
     matches!(insert.kind, MergeInsertKind::Row)
 }
 
+/// DEFAULT where a value may stand.
+pub(crate) fn is_default(value: &Expr) -> bool {
+    matches!(value, Expr::Identifier(ident)
+        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
+
 fn has_word(hints: &[OptimizerHint], word: &str) -> bool {
     hints.iter().any(|hint| hint.prefix == OWN_HINT && hint.text == word)
 }

@@ -15,6 +15,7 @@ mod postgres;
 mod pushdown;
 mod sources;
 mod temporary;
+pub(crate) mod trees;
 pub(crate) mod versions;
 mod views;
 
@@ -45,7 +46,7 @@ pub(crate) use apart::apart;
 pub(crate) use given::{given_name, with_given};
 pub(crate) use overlay::{Mode, Overlay, OverlayCatalogs, without_path};
 pub(crate) use pinned::overlaid;
-pub(crate) use postgres::assigned;
+pub(crate) use postgres::{assigned, demanded};
 pub(crate) use sources::{Recorder, Sources};
 pub(crate) use temporary::{TEMPORARY_SCHEMA, Temporary, TemporaryRelation};
 pub(crate) use views::plan as plan_view;

@@ -213,7 +213,10 @@ fn nullable_values(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn check_plain(insert: &Insert) -> Result<()> {
     if insert.on.is_some() {
         return Err(Error::unsupported("INSERT ... ON CONFLICT")
-            .with_hint("A Delta table keeps no keys. Insert only the rows that are missing: WHERE NOT EXISTS (...)."));
+            .with_hint(
+                "A Delta table keeps no keys; MERGE names them: MERGE INTO t USING (VALUES (1, 'a')) AS s(id, name) \
+                 ON t.id = s.id WHEN MATCHED THEN UPDATE SET name = s.name WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.name).",
+            ));
     }
     if insert.output.is_some() {
         return Err(Error::unsupported("INSERT ... OUTPUT"));

@@ -22,6 +22,7 @@ pub mod drop_table;
 pub mod insert;
 pub mod merge;
 mod new_table;
+pub mod overwrite;
 pub mod optimize;
 mod parameters;
 pub mod query;
@@ -65,6 +66,7 @@ pub const STATEMENTS: &[Usage] = &[
     truncate::USAGE,
     merge::USAGE,
     copy::USAGE,
+    overwrite::USAGE,
     create_schema::USAGE,
     create_table::USAGE,
     create_table_as::USAGE,
@@ -124,10 +126,13 @@ pub(crate) async fn describe(
     let (with, ast) = unwrapped(ast);
     match ast {
         Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
+        Ast::Insert(insert) if overwrite::applies(insert) => {
+            overwrite::describe(session, state, &insert::behind(with, insert), declared).await
+        }
         Ast::Insert(insert) => insert::describe(session, state, &insert::behind(with, insert), declared).await,
         Ast::Update(update) => update::describe(session, state, with, update, declared).await,
         Ast::Delete(delete) => delete::describe(session, state, with, delete, declared).await,
-        Ast::Merge(merge) => merge::describe(session, state, merge, declared).await,
+        Ast::Merge(merge) => merge::describe(session, state, with, merge, declared).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::describe(session, state, table, declared).await
         }
@@ -165,11 +170,14 @@ async fn run_sql(
     let (with, ast) = unwrapped(ast);
     match ast {
         Ast::Query(_) | Ast::Explain { .. } => query::run(session, state, statement, ast, parameters).await,
+        Ast::Insert(insert) if overwrite::applies(insert) => {
+            overwrite::run(session, state, &insert::behind(with, insert), parameters).await
+        }
         Ast::Insert(insert) => insert::run(session, state, &insert::behind(with, insert), parameters).await,
         Ast::Update(update) => update::run(session, state, with, update, parameters).await,
         Ast::Delete(delete) => delete::run(session, state, with, delete, parameters).await,
         Ast::Truncate(truncate) => truncate::run(session, state, truncate).await,
-        Ast::Merge(merge) => merge::run(session, state, merge, parameters).await,
+        Ast::Merge(merge) => merge::run(session, state, with, merge, parameters).await,
         Ast::CreateTable(table) if table.query.is_some() => {
             create_table_as::run(session, state, statement, table, parameters).await
         }
@@ -215,7 +223,8 @@ async fn run_sql(
 /// A statement that changes rows, without the WITH in front of it, which the grammar takes for a query's.
 fn unwrapped(ast: &Ast) -> (Option<&With>, &Ast) {
     if let Ast::Query(query) = ast
-        && let SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) = query.body.as_ref()
+        && let SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) | SetExpr::Merge(inner) =
+            query.body.as_ref()
         && let Query { with: Some(with), order_by: None, limit_clause: None, fetch: None, .. } = query.as_ref()
     {
         return (Some(with), inner);

@@ -5,6 +5,8 @@
 mod arithmetic;
 /// Values on their way into columns.
 mod assign;
+/// Conditions that rows must meet.
+mod demand;
 /// Numbers divided to PostgreSQL's number of digits.
 mod divide;
 /// Intervals times numbers.
@@ -39,6 +41,7 @@ use datafusion::logical_expr::{
 };
 
 pub(crate) use assign::assigned;
+pub(crate) use demand::demanded;
 pub(super) use operators::Operators;
 pub(super) use rule::{ArraysAsText, PostgresMeaning};
 pub(super) use sum::checked_sum;

@@ -136,7 +136,7 @@ impl<'a> Columns<'a> {
             return Err(Error::new(Kind::SyntaxError, message));
         }
         if self.generated.contains(field.name().as_str()) {
-            if is_default(value) {
+            if merging::is_default(value) {
                 return Ok(());
             }
             let message = format!("column \"{}\" can only be updated to DEFAULT", field.name());
@@ -193,7 +193,7 @@ impl<'a> Columns<'a> {
         let mut inserted = vec![];
         for (column, value) in columns.into_iter().zip(values) {
             // Leaving a column out is what DEFAULT says.
-            if !is_default(value) {
+            if !merging::is_default(value) {
                 inserted.push((column, value.clone()));
             }
         }
@@ -223,10 +223,5 @@ impl<'a> Columns<'a> {
 }
 
 fn value_of(value: &Expr) -> Expr {
-    if is_default(value) { super::trees::null() } else { value.clone() }
-}
-
-fn is_default(value: &Expr) -> bool {
-    matches!(value, Expr::Identifier(ident)
-        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+    if merging::is_default(value) { crate::planning::trees::null() } else { value.clone() }
 }

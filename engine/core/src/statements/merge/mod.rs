@@ -8,10 +8,9 @@
 
 mod clauses;
 mod named;
-mod pairs;
+pub(super) mod pairs;
 mod queries;
 mod rewrite;
-mod trees;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,14 +21,15 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::Merge;
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::sql::sqlparser::ast::{Merge, With};
 use futures::future::BoxFuture;
 
 use self::clauses::{Action, Clause};
 use self::named::{Named, Resolved};
 use self::queries::Parameters;
 use super::parameters::parameter_types_of;
-use super::target::check_outside_block;
+use super::rows::{check_writable, newest, pinned, retrying};
 use super::{Described, Usage};
 use crate::error::Result;
 use crate::execution::Execution;
@@ -43,24 +43,30 @@ pub(super) const USAGE: Usage = Usage {
             DELETE | INSERT {[(<column>, ...)] VALUES (...) | *} | DO NOTHING}} ...",
 };
 
+/// The source's rows may take this part of the memory limit before they are sorted rather than hashed.
+const HASHED_SHARE: usize = 8;
+
 pub(super) fn describe<'a>(
     session: &'a Session,
     state: &'a SessionState,
+    with: Option<&'a With>,
     merge: &'a Merge,
     declared: &'a [Option<DataType>],
 ) -> BoxFuture<'a, Result<Described>> {
-    Box::pin(described(session, state, merge, declared))
+    Box::pin(described(session, state, with, merge, declared))
 }
 
 async fn described(
     session: &Session,
     state: &SessionState,
+    with: Option<&With>,
     merge: &Merge,
     declared: &[Option<DataType>],
 ) -> Result<Described> {
-    let named = Named::of(session, merge)?;
+    let named = Named::of(session, with, merge)?;
+    let snapshot = newest(session, &named.target).await?;
+    let state = &pinned(state, &named.target, &snapshot, vec![])?;
     let source = named.source_plan(session, state).await?;
-    let snapshot = named.open(session).await?;
     let resolved = Resolved::of(&named, &snapshot, source.schema().inner())?;
     let nothing: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(with_row(source.schema().inner())));
     let state = &named.tables(state, &snapshot, None, nothing)?;
@@ -79,24 +85,31 @@ async fn described(
 pub(super) fn run<'a>(
     session: &'a Session,
     state: &'a SessionState,
+    with: Option<&'a With>,
     merge: &'a Merge,
     parameters: Vec<ScalarValue>,
 ) -> BoxFuture<'a, Result<Execution>> {
-    Box::pin(merged(session, state, merge, parameters))
+    Box::pin(merged(session, state, with, merge, parameters))
 }
 
 async fn merged(
     session: &Session,
     state: &SessionState,
+    with: Option<&With>,
     merge: &Merge,
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
-    check_outside_block(session, "MERGE")?;
-    let named = Named::of(session, merge)?;
+    let named = Named::of(session, with, merge)?;
+    check_writable(session, &named.target, "MERGE")?;
     let parameters = Parameters::Known(parameters);
-    let snapshot = named.open(session).await?;
-    let changed = attempt(session, state, &named, snapshot, &parameters).await?;
-    let rows = changed.map_or(0, |changed| changed.inserted + changed.updated + changed.deleted);
+    let changed = retrying(session, &named.target, |snapshot| {
+        let (named, parameters) = (&named, &parameters);
+        async move {
+            let state = pinned(state, &named.target, &snapshot, vec![])?;
+            attempt(session, &state, named, snapshot, parameters).await
+        }
+    });
+    let rows = changed.await?.map_or(0, |changed| changed.inserted + changed.updated + changed.deleted);
     Ok(Execution::done(format!("MERGE {rows}")))
 }
 
@@ -111,6 +124,7 @@ async fn attempt(
     let source = keep_source(session, state, named, parameters).await?;
     let resolved = Resolved::of(named, &snapshot, &source.1)?;
     let (source, clauses) = (source.0, &resolved.clauses);
+    let state = &joining(state, &source);
     let all = named.tables(state, &snapshot, None, source.table(Chosen::All))?;
     let queries = named.queries(session, &all, parameters);
     queries.check(clauses).await?;
@@ -153,6 +167,17 @@ async fn keep_source(
     let rows = pairs::rows(state, plan).await?;
     let schema = rows.schema();
     Ok((Kept::collect(rows, &state.task_ctx()).await?, schema))
+}
+
+/// `state`, in which joins sort where a table of the source's rows would take too much of the memory that there is.
+fn joining(state: &SessionState, source: &Kept) -> SessionState {
+    let mut state = state.clone();
+    if let MemoryLimit::Finite(bytes) = state.runtime_env().memory_pool.memory_limit()
+        && source.bytes() > bytes / HASHED_SHARE
+    {
+        state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    }
+    state
 }
 
 fn acts(clause: &Clause) -> bool {

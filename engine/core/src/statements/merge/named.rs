@@ -10,21 +10,23 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    Ident, Merge, MergeAction, MergeClause, MergeClauseKind, ObjectName, TableAlias, TableFactor,
+    Ident, Merge, MergeAction, MergeClause, MergeClauseKind, ObjectName, TableAlias, TableFactor, With,
 };
 
 use super::super::query;
-use super::super::target::{Target, check_insertable, folded};
+use super::super::target::{Target, folded};
 use super::clauses::{Clauses, Columns};
 use super::queries::{FILE, Parameters, Queries, ROW, SOURCE, TARGET};
 use super::rewrite::Shape;
-use super::trees;
 use crate::error::{Error, Kind, Result};
 use crate::parser::merging;
+use crate::planning::trees;
 use crate::planning::with_given;
 use crate::session::Session;
 
 pub(super) struct Named<'a> {
+    /// WITH in front of the statement.
+    with: Option<&'a With>,
     merge: &'a Merge,
     pub target: Target,
     target_name: Ident,
@@ -33,7 +35,7 @@ pub(super) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    pub fn of(session: &Session, merge: &'a Merge) -> Result<Named<'a>> {
+    pub fn of(session: &Session, with: Option<&'a With>, merge: &'a Merge) -> Result<Named<'a>> {
         if merge.output.is_some() {
             return Err(Error::unsupported("MERGE ... RETURNING")
                 .with_hint("Read the changed rows with a query of their own, or from the table's change data feed."));
@@ -62,18 +64,12 @@ impl<'a> Named<'a> {
             let message = format!("name \"{}\" specified more than once", folded(&source_name));
             return Err(Error::new(Kind::DuplicateAlias, message).with_hint("Give one of the two tables an alias."));
         }
-        Ok(Named { merge, target, target_name, source_name, source })
-    }
-
-    pub async fn open(&self, session: &Session) -> Result<Snapshot> {
-        let entry = self.target.entry(session)?;
-        check_insertable(&entry)?;
-        Ok(session.engine.lake.open(&entry.location).await?)
+        Ok(Named { with, merge, target, target_name, source_name, source })
     }
 
     /// The source as a query.
     pub async fn source_plan(&self, session: &Session, state: &SessionState) -> Result<LogicalPlan> {
-        let query = trees::select(vec![trees::star()], trees::from(self.source.clone()), None);
+        let query = trees::select(self.with, vec![trees::star()], trees::from(self.source.clone()), None);
         query::plan(session, state, &query).await
     }
 
@@ -100,7 +96,7 @@ impl<'a> Named<'a> {
         parameters: &'b Parameters,
     ) -> Queries<'b> {
         let (target, source, on) = (&self.target_name, &self.source_name, self.merge.on.as_ref());
-        Queries { session, state, target, source, on, parameters }
+        Queries { session, state, with: self.with, target, source, on, parameters }
     }
 
     /// What the table's history says of it.

@@ -65,7 +65,11 @@ pub(super) async fn find(state: &SessionState, plan: LogicalPlan, clauses: &Clau
 }
 
 /// The files that `plan` names.
-pub(super) async fn files(state: &SessionState, plan: LogicalPlan, into: &mut BTreeSet<String>) -> Result<()> {
+pub(in crate::statements) async fn files(
+    state: &SessionState,
+    plan: LogicalPlan,
+    into: &mut BTreeSet<String>,
+) -> Result<()> {
     let mut named = rows(state, plan).await?;
     while let Some(batch) = named.next().await {
         let batch = batch?;
@@ -104,7 +108,8 @@ fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<Option<&'a str>>>
 
 fn clause_numbers(batch: &RecordBatch) -> Result<Vec<Option<usize>>> {
     let column = batch.column_by_name(CLAUSE).ok_or_else(|| Error::internal("no column of clauses"))?;
-    if column.null_count() == column.len() {
+    // Without a clause for matches there is nothing but NULL, which has no type.
+    if column.logical_null_count() == column.len() {
         return Ok(vec![None; column.len()]);
     }
     let column = column.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("clauses are no numbers"))?;

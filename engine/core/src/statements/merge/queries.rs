@@ -5,16 +5,18 @@
 
 use std::sync::Arc;
 
+use alluvia_udfs::ModelFunction;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Statement, TableFactor, TableWithJoins, With};
 
 use super::clauses::{Action, Clause, Clauses};
-use super::trees::{self, and, boolean, case, column, item, number};
 use crate::error::{Error, Kind, Result};
 use crate::kept::KEPT_ROW;
 use crate::planning::given_name;
+use crate::planning::trees::{self, and, boolean, case, column, item, number};
 use crate::session::Session;
 use crate::statements::query;
 
@@ -33,6 +35,7 @@ pub(super) struct Queries<'a> {
     pub session: &'a Session,
     /// Knows the two tables by the names that [`given_name`] makes of [`TARGET`] and [`SOURCE`].
     pub state: &'a SessionState,
+    pub with: Option<&'a With>,
     pub target: &'a Ident,
     pub source: &'a Ident,
     pub on: &'a SqlExpr,
@@ -72,7 +75,7 @@ impl Queries<'_> {
             items.push(item(chosen(&clauses.matched, 0), CLAUSE));
         }
         let from = trees::inner_join(self.target_table(), self.source_table(), self.on.clone());
-        self.plan(trees::select(items, from, None)).await
+        self.plan(trees::select(self.with, items, from, None)).await
     }
 
     /// Files with rows that match no source row and fall under a clause for those.
@@ -80,7 +83,13 @@ impl Queries<'_> {
         let acts = acting(&clauses.unmatched);
         let unmatched = SqlExpr::IsNull(Box::new(column(self.source, KEPT_ROW)));
         let from = trees::left_join(self.target_table(), self.source_table(), self.on.clone());
-        self.plan(trees::select(vec![item(column(self.target, FILE), FILE)], from, Some(and(unmatched, acts)))).await
+        self.plan(trees::select(
+            self.with,
+            vec![item(column(self.target, FILE), FILE)],
+            from,
+            Some(and(unmatched, acts)),
+        ))
+        .await
     }
 
     /// The target's rows, each with the source row that acts on it, if one does. `acting_only`: source rows that match
@@ -119,7 +128,7 @@ impl Queries<'_> {
                 items.push(item(value.clone(), &format!("__alluvia_value_{}", items.len())));
             }
         }
-        let plan = self.plan(trees::select(items, from, None)).await?;
+        let plan = self.plan(trees::select(self.with, items, from, None)).await?;
         let LogicalPlan::Projection(projection) = plan else {
             return Err(Error::internal("a query of MERGE is no projection"));
         };
@@ -133,8 +142,10 @@ impl Queries<'_> {
             _ => {}
         }
         let mut expressions = projection.expr.into_iter().map(Expr::unalias);
+        projection.input.expressions().iter().try_for_each(refuse_changing)?;
         let lost = || Error::internal("a query of MERGE lost a column");
         let clause = expressions.next().ok_or_else(lost)?;
+        refuse_changing(&clause)?;
         let mut values = vec![];
         for (number, of) in clauses {
             let mut assigned = vec![];
@@ -156,6 +167,26 @@ impl Queries<'_> {
 
     fn source_table(&self) -> TableFactor {
         trees::table(given_name(SOURCE), self.source)
+    }
+}
+
+/// Conditions are asked in both steps, and must say the same in both. Models do.
+fn refuse_changing(condition: &Expr) -> Result<()> {
+    let mut changing = None;
+    condition.apply(|expression| {
+        if let Expr::ScalarFunction(function) = expression
+            && function.func.signature().volatility == Volatility::Volatile
+            && ![ModelFunction::AiQuery, ModelFunction::Embed].iter().any(|model| model.name() == function.name())
+        {
+            changing = Some(function.name().to_string());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match changing {
+        Some(function) => Err(Error::unsupported(format!("{function}() in a condition of MERGE"))
+            .with_hint("Compute it in the source: USING (SELECT ..., random() AS r FROM ...) AS s.")),
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alluvia_lake::{ACTION, BEFORE_PREFIX};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
@@ -46,7 +46,7 @@ pub(super) async fn rewritten(
         joined = one_of_each(joined, queries.target, &actions)?;
     }
     let old = |index: usize, field: &FieldRef| match index < shape.stored {
-        true => Expr::Column(Column::new(Some(folded(queries.target)), field.name())),
+        true => Expr::Column(Column::new(Some(known_as(queries.target)), field.name())),
         false => null(field.data_type()),
     };
     let mut columns = vec![];
@@ -108,6 +108,10 @@ fn with_clause(planned: &Planned) -> Result<LogicalPlan> {
     Ok(LogicalPlanBuilder::from(planned.input.clone()).project(columns)?.build()?)
 }
 
+fn known_as(table: &Ident) -> TableReference {
+    TableReference::bare(folded(table))
+}
+
 fn clause_column() -> Column {
     Column::new_unqualified(CLAUSE)
 }
@@ -116,7 +120,7 @@ fn clause_column() -> Column {
 fn one_of_each(joined: LogicalPlan, target: &Ident, actions: &[(i64, Expr)]) -> Result<LogicalPlan> {
     let acting = actions.iter().map(|(number, _)| lit(*number)).collect();
     let acts_first = when(col(clause_column()).in_list(acting, false), lit(0i8)).otherwise(lit(1i8))?;
-    let row = Expr::Column(Column::new(Some(folded(target)), ROW));
+    let row = Expr::Column(Column::new(Some(known_as(target)), ROW));
     let number = WindowFunctionDefinition::WindowUDF(row_number_udwf());
     let rank = Expr::from(WindowFunction::new(number, vec![]));
     let rank = rank.partition_by(vec![row]).order_by(vec![acts_first.sort(true, false)]).build()?.alias(RANK);

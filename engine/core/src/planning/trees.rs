@@ -1,43 +1,43 @@
-//! Trees of the queries that a MERGE asks.
+//! Trees of queries that statements ask on their own behalf.
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
     SelectFlavor, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value,
-    WildcardAdditionalOptions,
+    WildcardAdditionalOptions, With,
 };
 
-pub(super) fn star() -> SelectItem {
+pub(crate) fn star() -> SelectItem {
     SelectItem::Wildcard(WildcardAdditionalOptions::default())
 }
 
-pub(super) fn item(expr: Expr, name: &str) -> SelectItem {
+pub(crate) fn item(expr: Expr, name: &str) -> SelectItem {
     SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) }
 }
 
-pub(super) fn column(table: &Ident, name: &str) -> Expr {
+pub(crate) fn column(table: &Ident, name: &str) -> Expr {
     Expr::CompoundIdentifier(vec![table.clone(), Ident::with_quote('"', name)])
 }
 
-pub(super) fn null() -> Expr {
+pub(crate) fn null() -> Expr {
     Expr::Value(Value::Null.into())
 }
 
-pub(super) fn boolean(value: bool) -> Expr {
+pub(crate) fn boolean(value: bool) -> Expr {
     Expr::Value(Value::Boolean(value).into())
 }
 
-pub(super) fn number(value: usize) -> Expr {
+pub(crate) fn number(value: usize) -> Expr {
     Expr::Value(Value::Number(value.to_string(), false).into())
 }
 
-pub(super) fn and(left: Expr, right: Expr) -> Expr {
+pub(crate) fn and(left: Expr, right: Expr) -> Expr {
     let nested = |expression| Box::new(Expr::Nested(Box::new(expression)));
     Expr::BinaryOp { left: nested(left), op: BinaryOperator::And, right: nested(right) }
 }
 
 /// `CASE WHEN ... THEN ... END`; nothing but `otherwise` when there are no branches.
-pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {
+pub(crate) fn case(branches: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {
     if branches.is_empty() {
         return otherwise;
     }
@@ -51,7 +51,7 @@ pub(super) fn case(branches: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {
 }
 
 /// A table under the name by which expressions know it.
-pub(super) fn table(name: ObjectName, known_as: &Ident) -> TableFactor {
+pub(crate) fn table(name: ObjectName, known_as: &Ident) -> TableFactor {
     TableFactor::Table {
         name,
         alias: Some(alias(known_as)),
@@ -66,20 +66,20 @@ pub(super) fn table(name: ObjectName, known_as: &Ident) -> TableFactor {
     }
 }
 
-pub(super) fn alias(name: &Ident) -> TableAlias {
+pub(crate) fn alias(name: &Ident) -> TableAlias {
     TableAlias { explicit: true, name: name.clone(), columns: vec![], at: None }
 }
 
-pub(super) fn from(relation: TableFactor) -> TableWithJoins {
+pub(crate) fn from(relation: TableFactor) -> TableWithJoins {
     TableWithJoins { relation, joins: vec![] }
 }
 
-pub(super) fn inner_join(left: TableFactor, right: TableFactor, on: Expr) -> TableWithJoins {
+pub(crate) fn inner_join(left: TableFactor, right: TableFactor, on: Expr) -> TableWithJoins {
     joined(left, right, JoinOperator::Inner(JoinConstraint::On(on)))
 }
 
 /// All rows of `left`.
-pub(super) fn left_join(left: TableFactor, right: TableFactor, on: Expr) -> TableWithJoins {
+pub(crate) fn left_join(left: TableFactor, right: TableFactor, on: Expr) -> TableWithJoins {
     joined(left, right, JoinOperator::Left(JoinConstraint::On(on)))
 }
 
@@ -87,7 +87,12 @@ fn joined(left: TableFactor, relation: TableFactor, join_operator: JoinOperator)
     TableWithJoins { relation: left, joins: vec![Join { relation, global: false, join_operator }] }
 }
 
-pub(super) fn select(projection: Vec<SelectItem>, from: TableWithJoins, selection: Option<Expr>) -> Statement {
+pub(crate) fn select(
+    with: Option<&With>,
+    projection: Vec<SelectItem>,
+    from: TableWithJoins,
+    selection: Option<Expr>,
+) -> Statement {
     let select = Select {
         select_token: AttachedToken::empty(),
         optimizer_hints: vec![],
@@ -115,7 +120,7 @@ pub(super) fn select(projection: Vec<SelectItem>, from: TableWithJoins, selectio
         flavor: SelectFlavor::Standard,
     };
     Statement::Query(Box::new(Query {
-        with: None,
+        with: with.cloned(),
         body: Box::new(SetExpr::Select(Box::new(select))),
         order_by: None,
         limit_clause: None,
