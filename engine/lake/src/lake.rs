@@ -37,6 +37,8 @@ pub struct Lake {
     creating: Arc<Mutex<HashSet<Url>>>,
     /// Roots of the tables whose upkeep is under way here; those that nobody holds are forgotten.
     tended: Arc<Mutex<HashMap<Url, Arc<tokio::sync::Mutex<()>>>>>,
+    /// Who looks after tables that may want compaction.
+    pub(crate) compactions: Arc<Mutex<Option<tokio::sync::mpsc::Sender<Url>>>>,
     pub(crate) stores: Stores,
     opened: Arc<Opened>,
 }
@@ -184,7 +186,9 @@ impl Lake {
     /// # Errors
     /// Those of [`Lake::append`]; [`Error::Conflict`] also when other rows changed on which these depend.
     pub async fn insert(&self, snapshot: &Snapshot, insertion: Insertion, session: &SessionState) -> Result<Changed> {
-        self.stage_insert(snapshot, insertion, session).await?.commit().await
+        let changed = self.stage_insert(snapshot, insertion, session).await?.commit().await?;
+        self.committed(snapshot);
+        Ok(changed)
     }
 
     /// Writes the files of [`Lake::insert`], and leaves the commit to the caller.
@@ -317,7 +321,7 @@ impl Lake {
         Err(if exists { error } else { listing.refusal(version) })
     }
 
-    fn claim(&self, location: &Url) -> Result<Claim> {
+    pub(crate) fn claim(&self, location: &Url) -> Result<Claim> {
         let root = location::root(location)?;
         if !self.creating.lock().insert(root.clone()) {
             return Err(Error::LocationInUse { location: location::display(&root) });
@@ -339,7 +343,7 @@ async fn history_of(newest: &Snapshot) -> Result<Listing> {
 }
 
 /// The right to fill an empty location. Dropped before its commit, it empties the location again.
-struct Claim {
+pub(crate) struct Claim {
     root: Url,
     creating: Arc<Mutex<HashSet<Url>>>,
     stores: Stores,

@@ -42,6 +42,8 @@ pub struct Optimize {
     pub order_by: Vec<String>,
     /// Only groups with so many small files are worth it.
     pub small_files_min: usize,
+    /// Nobody asked: the history says so.
+    pub auto: bool,
 }
 
 /// What was rewritten.
@@ -115,6 +117,9 @@ fn metrics(outcome: &Optimized, optimize: &Optimize) -> serde_json::Value {
     if let Some(metrics) = metrics.as_object_mut().filter(|_| !optimize.order_by.is_empty()) {
         metrics.insert("zOrderBy".to_owned(), json!(optimize.order_by));
     }
+    if let Some(metrics) = metrics.as_object_mut().filter(|_| optimize.auto) {
+        metrics.insert("auto".to_owned(), json!(true));
+    }
     metrics
 }
 
@@ -186,7 +191,7 @@ impl Rewriting<'_> {
         let ordered = !self.optimize.order_by.is_empty();
         let mut session = self.session.clone();
         if !ordered {
-            // One stream keeps the order of the rows, and the other cores have other groups.
+            // One stream keeps the rows of a file together and in their order, and the other cores have other groups.
             session.config_mut().options_mut().execution.target_partitions = 1;
         }
         let mut plan = self.rows(group, &session)?;
