@@ -49,6 +49,15 @@ pub enum Error {
     UnsupportedType { column: String, data_type: DataType },
     #[error("delta feature not supported: {name}")]
     UnsupportedFeature { name: String },
+    #[error("the table kept no changes of rows at version {version}")]
+    ChangesNotKept { version: u64 },
+    #[error("{what} is not supported")]
+    Unsupported { what: String },
+    /// `extensions` are those that were looked for in a folder.
+    #[error("no files match \"{path}\"")]
+    NoFiles { path: String, extensions: Option<&'static [&'static str]> },
+    #[error("cannot read {file} as {format}: {message}")]
+    BrokenFile { file: String, format: &'static str, message: String },
     /// Another commit came between; the statement may be run again on a fresh snapshot.
     #[error("could not commit because of a concurrent change of the table")]
     Conflict { message: String },
@@ -96,6 +105,9 @@ impl Error {
             }
             Error::FilesMissing { files, .. } => Some(format!("Missing are {files}.")),
             Error::NoSuchVersion { detail, .. } => Some(detail.clone()),
+            Error::NoFiles { extensions: Some(extensions), .. } => {
+                Some(format!("In a folder, files that end in .{} are read.", extensions.join(", .")))
+            }
             Error::Conflict { message } | Error::OutOfMemory { message } => Some(message.clone()),
             _ => None,
         }
@@ -107,6 +119,10 @@ impl Error {
             Error::NotATable { .. } => "A delta table is a folder that holds a _delta_log folder with commits.",
             Error::UndeclaredPartition { .. } => "Name the column with its type: PARTITIONED BY (<column> <type>).",
             Error::FilesMissing { .. } => "VACUUM deletes the files of old versions; choose a newer version.",
+            Error::ChangesNotKept { .. } => {
+                "It does with the property delta.enableChangeDataFeed = true, from then on; table_diff compares any two \
+                 versions."
+            }
             Error::LocationInUse { .. } => "Choose an empty location, or open what is there as an external table.",
             Error::CheckViolation { .. } => {
                 "In a delta table a check must be true for every row; NULL does not pass, unlike in PostgreSQL."
