@@ -97,6 +97,10 @@ impl Temporary {
         self.given_in_block.lock().push(name.to_owned());
     }
 
+    pub fn is_of_block(&self, name: &str) -> bool {
+        self.given_in_block.lock().iter().any(|given| given == name)
+    }
+
     /// The block is over: answers with the tables that went with it.
     pub fn end_block(&self, committed: bool) -> Vec<TableEntry> {
         let names = std::mem::take(&mut *self.given_in_block.lock());

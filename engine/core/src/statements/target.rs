@@ -66,6 +66,11 @@ impl Target {
         self.schema == TEMPORARY_SCHEMA
     }
 
+    /// Whether it is a temporary table that the open transaction block has made.
+    pub fn made_with_block(&self, session: &Session) -> bool {
+        self.is_temporary() && session.temporary.is_of_block(&self.name)
+    }
+
     /// As `of`, but a bare name is that of the first relation on the search path which has it, the session's own first.
     pub fn existing(session: &Session, name: &ObjectName) -> Result<Target> {
         let target = Target::of(session, name)?;
@@ -141,6 +146,12 @@ pub(super) fn folded(ident: &Ident) -> String {
 
 pub(super) fn in_block(session: &Session) -> bool {
     session.transaction.lock().status == TransactionStatus::InTransaction
+}
+
+/// Whether the open block has made or changed a table of this name.
+pub(super) fn made_in_block(session: &Session, target: &Target) -> bool {
+    let transaction = session.transaction.lock();
+    transaction.pending.as_ref().is_some_and(|pending| pending.target == target.to_string())
 }
 
 /// For statements whose effect can't be put off.

@@ -3,14 +3,11 @@
 mod parse;
 mod table;
 
-use std::time::Duration;
-
 use alluvia_lake::{Alteration, Error as LakeError};
 use datafusion::execution::SessionState;
-use uuid::Uuid;
 
 use super::target::{self, Target};
-use super::{Usage, comment};
+use super::{Usage, comment, rows};
 use crate::error::{Error, Kind, Result};
 use crate::execution::Execution;
 use crate::planning::TemporaryRelation;
@@ -28,17 +25,13 @@ pub(super) const USAGE: Usage = Usage {
             | ALTER SCHEMA <name> RENAME TO <name>",
 };
 
-/// How often a change is tried again when somebody else's commit came between.
-const TRIES_MAX: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(5);
-
 pub(super) async fn run(session: &Session, state: &SessionState, alter: &Alter) -> Result<Execution> {
     if alter.object == Object::Schema {
         return rename_schema(session, alter).await;
     }
     let tag = if alter.object == Object::View { "ALTER VIEW" } else { "ALTER TABLE" };
     let target = Target::existing(session, &alter.name)?;
-    if !target.exists(session) {
+    if !target.exists(session) && !target::made_in_block(session, &target) {
         return match alter.if_exists {
             true => Ok(Execution::done(tag)
                 .with_notice("NOTICE", format!("relation \"{}\" does not exist, skipping", target.name))),
@@ -111,7 +104,7 @@ async fn rename_schema(session: &Session, alter: &Alter) -> Result<Execution> {
     .await
 }
 
-/// Changes a table's definition in one commit, now or at COMMIT.
+/// Changes a table's definition in one commit; in a transaction block, in the block's.
 pub(super) async fn commit(
     session: &Session,
     state: &SessionState,
@@ -119,49 +112,17 @@ pub(super) async fn commit(
     alterations: Vec<Alteration>,
     tag: &'static str,
 ) -> Result<Execution> {
-    table::check_alterable(&target.entry(session)?)?;
-    session.transaction.lock().check_writable(tag)?;
-    if !target::in_block(session) {
-        let mut done = Execution::done(tag);
-        for skipped in apply(session, state, &target, &alterations).await? {
-            done = done.with_notice("NOTICE", skipped);
-        }
-        return Ok(done);
+    rows::check_writable(session, &target, tag)?;
+    let (alterations, target) = (&alterations, &target);
+    let skipped = rows::retrying(session, target, |snapshot| async move {
+        let altered = session.engine.lake.alter(&snapshot, alterations, state).await;
+        altered.map(|altered| altered.skipped).map_err(|error| described(error, target))
+    });
+    let mut done = Execution::done(tag);
+    for skipped in skipped.await? {
+        done = done.with_notice("NOTICE", skipped);
     }
-    target::now_or_at_commit(session, target.to_string(), tag, move |session| {
-        Box::pin(async move {
-            let state = session.statement_state();
-            apply(session, &state, &target, &alterations).await.map(|_| ())
-        })
-    })
-    .await
-}
-
-/// Again on a fresh snapshot when another commit came between. Answers with what was passed over.
-async fn apply(
-    session: &Session,
-    state: &SessionState,
-    target: &Target,
-    alterations: &[Alteration],
-) -> Result<Vec<String>> {
-    let mut tries = 0;
-    loop {
-        let entry = target.entry(session)?;
-        let snapshot = session.engine.lake.open(&entry.location).await?;
-        match session.engine.lake.alter(&snapshot, alterations, state).await {
-            Ok(altered) => return Ok(altered.skipped),
-            Err(LakeError::Conflict { .. }) if tries < TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(PAUSE * (tries + jitter(tries))).await;
-            }
-            Err(error) => return Err(described(error, target)),
-        }
-    }
-}
-
-/// A random number below `bound`, so that two that collide don't do so again.
-fn jitter(bound: u32) -> u32 {
-    u32::try_from(Uuid::new_v4().as_u128() % u128::from(bound.max(1))).unwrap_or_default()
+    Ok(done)
 }
 
 /// The lake's errors with the table's name, in PostgreSQL's words.

@@ -12,6 +12,7 @@ use crate::catalog::TableEntry;
 use crate::error::{Error, Kind, Result};
 use crate::session::Session;
 use crate::statements::create_table::{data_type, length_check, length_max, refused_option};
+use crate::statements::rows;
 use crate::statements::target::{Target, folded};
 
 pub(super) async fn alterations(
@@ -20,9 +21,10 @@ pub(super) async fn alterations(
     target: &Target,
     operations: &[Operation],
 ) -> Result<Vec<Alteration>> {
-    let entry = target.entry(session)?;
-    check_alterable(&entry)?;
-    let snapshot = session.engine.lake.open(&entry.location).await?;
+    if let Ok(entry) = target.entry(session) {
+        check_alterable(&entry)?;
+    }
+    let snapshot = rows::newest(session, target).await?;
     let mut taken: Vec<String> = snapshot.checks().iter().map(|check| check.name.clone()).collect();
     let mut alterations = vec![];
     for operation in operations {
@@ -47,7 +49,7 @@ pub(super) async fn alterations(
                     .iter()
                     .any(|made| matches!(made, Alteration::RenameColumn { .. } | Alteration::DropColumn { .. }))
                 {
-                    refuse_used(session, entry.oid, &entry.name)?;
+                    refuse_used(session, target)?;
                 }
                 alterations.extend(made);
             }
@@ -56,7 +58,7 @@ pub(super) async fn alterations(
     Ok(alterations)
 }
 
-pub(super) fn check_alterable(entry: &TableEntry) -> Result<()> {
+fn check_alterable(entry: &TableEntry) -> Result<()> {
     if entry.kind.format() == Format::Delta && !matches!(entry.kind, crate::catalog::TableKind::External(_)) {
         return Ok(());
     }
@@ -65,10 +67,12 @@ pub(super) fn check_alterable(entry: &TableEntry) -> Result<()> {
 }
 
 /// The columns of a view's tables are named in its text.
-fn refuse_used(session: &Session, oid: u32, table: &str) -> Result<()> {
+fn refuse_used(session: &Session, target: &Target) -> Result<()> {
+    let Some(oid) = session.sources.oid(&target.schema, &target.name) else { return Ok(()) };
     let snapshot = session.engine.catalog.snapshot();
-    let users: Vec<String> =
-        snapshot.views().filter(|view| view.uses.contains(oid)).map(|view| view.name.clone()).collect();
+    let users = snapshot.views().filter(|view| view.uses.contains(oid)).map(|view| view.name.clone());
+    let users: Vec<String> = users.chain(session.temporary.dependents(&[oid])).collect();
+    let table = &target.name;
     if users.is_empty() {
         return Ok(());
     }

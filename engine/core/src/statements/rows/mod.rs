@@ -36,7 +36,7 @@ pub(super) async fn retrying<T, F>(session: &Session, target: &Target, run: impl
 where
     F: Future<Output = Result<T>>,
 {
-    if target::in_block(session) {
+    if kept_for_commit(session, target) {
         let done = run(block::snapshot(session, target).await?).await?;
         block::show(session, target).await?;
         return Ok(done);
@@ -65,7 +65,7 @@ pub(super) async fn once<T, F>(session: &Session, target: &Target, run: impl FnO
 where
     F: Future<Output = Result<T>>,
 {
-    if target::in_block(session) {
+    if kept_for_commit(session, target) {
         let done = run(block::snapshot(session, target).await?).await?;
         block::show(session, target).await?;
         return Ok(done);
@@ -95,7 +95,16 @@ pub(super) async fn newest(session: &Session, target: &Target) -> Result<Snapsho
 pub(super) fn check_writable(session: &Session, target: &Target, verb: &str) -> Result<()> {
     let transaction = session.transaction.lock();
     transaction.check_writable(verb)?;
+    if target.made_with_block(session) {
+        return Ok(());
+    }
     transaction.check_target(&target.to_string())
+}
+
+/// Whether COMMIT is to show what is written. A temporary table that the block itself has made nobody else sees, and
+/// ROLLBACK takes it away whole: it is written at once, and isn't the one table that the block may write.
+fn kept_for_commit(session: &Session, target: &Target) -> bool {
+    target::in_block(session) && !target.made_with_block(session)
 }
 
 /// A state in which the target's name means `snapshot`, whatever others commit while the statement runs, and in which
