@@ -47,6 +47,13 @@ pub enum Error {
     UnsupportedType { column: String, data_type: DataType },
     #[error("delta feature not supported: {name}")]
     UnsupportedFeature { name: String },
+    #[error("{what} is not supported")]
+    Unsupported { what: String },
+    /// `extensions` are those that were looked for in a folder.
+    #[error("no files match \"{path}\"")]
+    NoFiles { path: String, extensions: Option<&'static [&'static str]> },
+    #[error("cannot read {file} as {format}: {message}")]
+    BrokenFile { file: String, format: &'static str, message: String },
     /// Another commit came between; the statement may be run again on a fresh snapshot.
     #[error("could not commit because of a concurrent change of the table")]
     Conflict { message: String },
@@ -94,6 +101,9 @@ impl Error {
             }
             Error::FilesMissing { files, .. } => Some(format!("Missing are {files}.")),
             Error::NoSuchVersion { detail, .. } => Some(detail.clone()),
+            Error::NoFiles { extensions: Some(extensions), .. } => {
+                Some(format!("In a folder, files that end in .{} are read.", extensions.join(", .")))
+            }
             Error::Conflict { message } | Error::OutOfMemory { message } => Some(message.clone()),
             _ => None,
         }

@@ -1,32 +1,45 @@
-//! Parquet and CSV files that the lake doesn't own, as tables to scan.
+//! What an external table is over: somebody else's Delta tables and files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::execution::SessionState;
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::{location, stores};
+use crate::files::Reading;
 
-/// How the files of an external table are written.
+/// The option of an external table that names the columns which stand in its folders' names, with commas between.
+pub const PARTITION_COLUMNS: &str = "partition_columns";
+
+/// How files are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Delta,
     Parquet,
     Csv,
+    /// One value in each line.
+    Json,
+    /// Arrow's IPC files.
+    Arrow,
 }
 
 impl Format {
-    fn extension(self) -> &'static str {
+    pub const ALL: [Format; 5] = [Format::Delta, Format::Parquet, Format::Csv, Format::Json, Format::Arrow];
+
+    /// In lower case.
+    pub fn name(self) -> &'static str {
         match self {
-            Format::Delta | Format::Parquet => "parquet",
+            Format::Delta => "delta",
+            Format::Parquet => "parquet",
             Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Arrow => "arrow",
         }
+    }
+
+    /// Inverse of [`Format::name`].
+    pub fn of(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == name)
     }
 }
 
@@ -40,61 +53,21 @@ pub(crate) fn refuse_options(schema_given: bool, options: &BTreeMap<String, Stri
     Err(Error::InvalidDefinition { message })
 }
 
-/// A file, or the files of a folder that have the format's extension.
-pub(crate) async fn listing(
+/// The files that an external table reads.
+pub(crate) fn reading(
     format: Format,
     location: &Url,
-    schema: Option<SchemaRef>,
+    columns: Option<SchemaRef>,
     options: &BTreeMap<String, String>,
-    session: &SessionState,
-) -> Result<Arc<dyn TableProvider>> {
-    let (url, in_folder) = place(location).await?;
-    let table_path = ListingTableUrl::try_new(url, None)?;
-    let extension = if in_folder { format!(".{}", format.extension()) } else { String::new() };
-    let listing = ListingOptions::new(file_format(format, options, session)?).with_file_extension(extension);
-    let schema = match schema {
-        Some(schema) => schema,
-        None => listing.infer_schema(session, &table_path).await?,
-    };
-    if schema.fields().is_empty() {
-        let path = location::display(location);
-        return Err(Error::InvalidDefinition { message: format!("no columns could be found at \"{path}\"") });
+) -> Reading {
+    let mut options = options.clone();
+    let partition_columns = options.remove(PARTITION_COLUMNS);
+    let names = |names: String| names.split(',').map(|name| name.trim().to_owned()).collect();
+    Reading {
+        format,
+        paths: vec![location.to_string()],
+        options,
+        columns,
+        partition_columns: partition_columns.map(names),
     }
-    let config = ListingTableConfig::new(table_path).with_listing_options(listing).with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
-}
-
-/// The URL of a file or folder, and whether it is a folder. An object store knows no folders: a name that ends with a
-/// slash, or has no extension, is one.
-async fn place(location: &Url) -> Result<(Url, bool)> {
-    if !location::is_local(location) {
-        let name = location.path().rsplit('/').next().unwrap_or_default();
-        return match name.contains('.') {
-            true => Ok((location.clone(), false)),
-            false => Ok((stores::canonical(location)?, true)),
-        };
-    }
-    let path = location::folder(location)?;
-    let in_folder = match tokio::fs::metadata(&path).await {
-        Ok(metadata) => metadata.is_dir(),
-        Err(error) => return Err(Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))),
-    };
-    let url = if in_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) };
-    Ok((url.map_err(|()| Error::NotATable { location: location.to_string() })?, in_folder))
-}
-
-fn file_format(
-    format: Format,
-    options: &BTreeMap<String, String>,
-    session: &SessionState,
-) -> Result<Arc<dyn FileFormat>> {
-    let qualified = |key: &str| match key.contains('.') {
-        true => key.to_owned(),
-        false => format!("format.{key}"),
-    };
-    let options: HashMap<String, String> = options.iter().map(|(key, value)| (qualified(key), value.clone())).collect();
-    let factory = session.get_file_format_factory(format.extension()).ok_or_else(|| Error::UnsupportedFeature {
-        name: format!("external tables of format {}", format.extension()),
-    })?;
-    factory.create(session, &options).map_err(|error| Error::InvalidDefinition { message: error.to_string() })
 }

@@ -22,6 +22,7 @@ use crate::commit::{self, Entry, Reads};
 use crate::definition::{Definition, TableSpec};
 use crate::error::{Error, Result};
 use crate::external::{self, Format};
+use crate::files::{self, Reading};
 use crate::history::{At, Commit, Listing};
 use crate::location::{self, Recorder};
 use crate::opened::Opened;
@@ -275,8 +276,8 @@ impl Lake {
 
     /// A table to scan at a location that this lake doesn't own.
     ///
-    /// Parquet and CSV: one file or a folder; the schema is inferred when none is given. `options` are DataFusion's
-    /// format options, `format.` left out or not (`has_header`, `delimiter`, ...). Delta takes neither.
+    /// Files: one, those of a folder, or of a pattern; the schema is inferred when none is given. Delta takes neither
+    /// schema nor options.
     pub async fn external(
         &self,
         format: Format,
@@ -290,11 +291,24 @@ impl Lake {
                 external::refuse_options(schema.is_some(), options)?;
                 self.open(location).await?.provider(session)
             }
-            Format::Parquet | Format::Csv => {
-                let location = self.register(location, session)?;
-                external::listing(format, &location, schema, options, session).await
+            Format::Parquet | Format::Csv | Format::Json | Format::Arrow => {
+                self.files(external::reading(format, location, schema, options), session).await
             }
         }
+    }
+
+    /// A table over files that no log lists, as they are now.
+    ///
+    /// # Errors
+    /// [`Error::NoFiles`], [`Error::BrokenFile`], [`Error::InvalidOption`].
+    pub async fn files(&self, reading: Reading, session: &SessionState) -> Result<Arc<dyn TableProvider>> {
+        for path in &reading.paths {
+            let url = files::url(path)?;
+            if url.scheme() != "file" {
+                self.register(&url, session)?;
+            }
+        }
+        files::open(reading, session).await
     }
 
     /// One at a time: what brings files back, and what deletes them.

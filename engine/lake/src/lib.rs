@@ -27,8 +27,10 @@ mod opened;
 mod scan;
 /// Which versions there are, and when they came about.
 mod history;
-/// Somebody else's Delta, Parquet and CSV files.
+/// What an external table is over.
 mod external;
+/// Files that no log lists.
+mod files;
 
 /// What a table demands of a row.
 mod rules;
@@ -62,7 +64,8 @@ pub use block::Block;
 pub use change::{ACTION, BEFORE_PREFIX, Change, Changed, Clause, FILE, Operation, ROW, Staged};
 pub use definition::{Check, Generated, TableSpec};
 pub use error::{Error, Result};
-pub use external::Format;
+pub use external::{Format, PARTITION_COLUMNS};
+pub use files::Reading;
 pub use history::{At, Commit};
 pub use kept::{Keeper, Kept};
 pub use lake::{Insertion, Lake, Written};

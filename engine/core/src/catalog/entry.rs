@@ -80,21 +80,14 @@ impl TableKind {
         match kind {
             "managed" => Some(TableKind::Managed),
             "located" => Some(TableKind::Located),
-            "external" => {
-                let formats = [Format::Delta, Format::Parquet, Format::Csv];
-                formats.into_iter().find(|known| format_name(*known) == format).map(TableKind::External)
-            }
+            "external" => Format::of(format).map(TableKind::External),
             _ => None,
         }
     }
 }
 
 pub fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Delta => "delta",
-        Format::Parquet => "parquet",
-        Format::Csv => "csv",
-    }
+    format.name()
 }
 
 /// A query with a name.

@@ -1,4 +1,4 @@
-//! `CREATE EXTERNAL TABLE`: somebody else's Delta, Parquet or CSV files, read where they lie.
+//! `CREATE EXTERNAL TABLE`: somebody else's Delta tables and files, read where they lie.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::session::Session;
 pub(super) const USAGE: Usage = Usage {
     statement: "CREATE EXTERNAL TABLE",
     usage: "CREATE [OR REPLACE] EXTERNAL TABLE [IF NOT EXISTS] <name> [(<column> <type>, ...)] \
-            STORED AS {DELTA | PARQUET | CSV} LOCATION '<path>' [OPTIONS (<key> <value>, ...)]",
+            STORED AS {DELTA | PARQUET | CSV | JSON | ARROW} \
+            [PARTITIONED BY (<column> [<type>], ...)] LOCATION '<path>' [OPTIONS (<key> <value>, ...)]",
 };
 
 pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateExternalTable) -> Result<Execution> {
@@ -65,8 +66,10 @@ fn format(name: &str) -> Result<Format> {
         "DELTA" | "DELTATABLE" => Ok(Format::Delta),
         "PARQUET" => Ok(Format::Parquet),
         "CSV" => Ok(Format::Csv),
+        "JSON" | "NDJSON" | "JSONL" => Ok(Format::Json),
+        "ARROW" | "IPC" => Ok(Format::Arrow),
         _ => Err(Error::unsupported(format!("the external format {name}"))
-            .with_hint("The formats are DELTA, PARQUET and CSV.")),
+            .with_hint("The formats are DELTA, PARQUET, CSV, JSON and ARROW.")),
     }
 }
 
