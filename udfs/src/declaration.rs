@@ -28,16 +28,18 @@ pub enum Family {
     Vector,
     Model,
     PostgreSql,
+    Table,
 }
 
 impl Family {
-    pub const ALL: [Family; 3] = [Family::Model, Family::Vector, Family::PostgreSql];
+    pub const ALL: [Family; 4] = [Family::Model, Family::Vector, Family::Table, Family::PostgreSql];
 
     pub fn title(self) -> &'static str {
         match self {
             Family::Vector => "Vector functions",
             Family::Model => "Model functions",
             Family::PostgreSql => "PostgreSQL functions",
+            Family::Table => "Table functions",
         }
     }
 
@@ -53,6 +55,11 @@ impl Family {
                 "These run a model over the rows that reach them: each distinct call once per row, after cheaper \
                  predicates, wherever in the statement it is written. NULL in, NULL out. Argument names are found \
                  without regard to case."
+            }
+            Family::Table => {
+                "These stand in FROM, in place of a table. Arguments are constants or parameters, by place or by name \
+                 (`header => false`, or `header = false`); a table is named as in FROM, or by a text. Columns follow \
+                 from the arguments, so that paths can't be parameters of a prepared statement."
             }
             Family::PostgreSql => "What PostgreSQL clients ask a server about itself.",
         }
@@ -76,15 +83,23 @@ pub enum ArgumentKind {
     Boolean,
     Text,
     Vector,
+    /// A text or several.
+    Texts,
+    /// The name of a table.
+    Table,
+    /// A table's version by its number or its time.
+    Version,
+    /// Any number of arguments with names of their own.
+    Options,
 }
 
 impl Argument {
     /// The type for a parameter that arrives untyped; `None` where any type will do.
     pub fn data_type(&self) -> Option<DataType> {
         match self.kind {
-            ArgumentKind::Any => None,
+            ArgumentKind::Any | ArgumentKind::Table | ArgumentKind::Version | ArgumentKind::Options => None,
             ArgumentKind::Boolean => Some(DataType::Boolean),
-            ArgumentKind::Text => Some(DataType::Utf8),
+            ArgumentKind::Text | ArgumentKind::Texts => Some(DataType::Utf8),
             ArgumentKind::Vector => Some(DataType::new_list(DataType::Float32, true)),
         }
     }
@@ -96,6 +111,10 @@ impl Argument {
             ArgumentKind::Boolean => "BOOLEAN",
             ArgumentKind::Text => "TEXT",
             ArgumentKind::Vector => "FLOAT[]",
+            ArgumentKind::Texts => "TEXT or TEXT[]",
+            ArgumentKind::Table => "table",
+            ArgumentKind::Version => "BIGINT or TIMESTAMPTZ",
+            ArgumentKind::Options => "options",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::declaration::{Example, Family, FunctionDoc};
-use crate::documentation;
+use crate::{documentation, table};
 
 /// Every documented example, so that tests can run it and compare the result.
 pub fn examples() -> Vec<Example> {
@@ -15,7 +15,12 @@ pub fn examples() -> Vec<Example> {
             needs: example.needs,
         })
     };
-    documentation().into_iter().flat_map(of_function).collect()
+    everything().into_iter().flat_map(of_function).collect()
+}
+
+/// Functions of values and of tables.
+fn everything() -> Vec<&'static FunctionDoc> {
+    [documentation(), table::DOCS.to_vec()].concat()
 }
 
 /// The text of `docs/functions.md`.
@@ -28,7 +33,7 @@ pub fn render_markdown() -> String {
     );
     for family in Family::ALL {
         let _ = write!(page, "\n## {}\n\n{}\n", family.title(), family.introduction());
-        let mut docs: Vec<_> = documentation().into_iter().filter(|doc| doc.family == family).collect();
+        let mut docs: Vec<_> = everything().into_iter().filter(|doc| doc.family == family).collect();
         docs.sort_by_key(|doc| doc.name);
         for doc in docs {
             render_function(&mut page, doc);
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn every_function_has_an_example_that_calls_it() {
         let examples = examples();
-        for doc in documentation() {
+        for doc in everything() {
             let own: Vec<_> = examples.iter().filter(|example| example.function == doc.name).collect();
             assert!(!own.is_empty(), "{} has no example", doc.name);
             for example in own {

@@ -10,6 +10,8 @@ pub mod error;
 pub mod model;
 /// PostgreSQL's own functions that need no session state.
 pub mod pg;
+/// What table functions are called and take; the planner opens them.
+pub mod table;
 /// Arithmetic on vectors, with the kernels that search shares.
 pub mod vector;
 
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn every_file_is_declared_by_its_family() {
-        for family in ["vector", "model", "pg"] {
+        for family in ["vector", "model", "pg", "table"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(family);
             let list = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
             for entry in std::fs::read_dir(&folder).unwrap() {

@@ -10,6 +10,8 @@ pub mod session;
 pub mod parser;
 /// The state that plans a statement: functions, rules, catalogs, settings.
 pub mod planning;
+/// Functions that stand for a table: `read_csv(...)`, `table_changes(...)`.
+pub mod table_functions;
 /// Our own statements, one file each, and the list of them.
 pub mod statements;
 /// Model calls in plans: lifted out of expressions, run as an operator.

@@ -47,6 +47,8 @@ pub enum Error {
     UnsupportedType { column: String, data_type: DataType },
     #[error("delta feature not supported: {name}")]
     UnsupportedFeature { name: String },
+    #[error("the table kept no changes of rows at version {version}")]
+    ChangesNotKept { version: u64 },
     #[error("{what} is not supported")]
     Unsupported { what: String },
     /// `extensions` are those that were looked for in a folder.
@@ -114,6 +116,10 @@ impl Error {
         let text = match self {
             Error::NotATable { .. } => "A delta table is a folder that holds a _delta_log folder with commits.",
             Error::FilesMissing { .. } => "VACUUM deletes the files of old versions; choose a newer version.",
+            Error::ChangesNotKept { .. } => {
+                "It does with the property delta.enableChangeDataFeed = true, from then on; table_diff compares any two \
+                 versions."
+            }
             Error::LocationInUse { .. } => "Choose an empty location, or open what is there as an external table.",
             Error::CheckViolation { .. } => {
                 "In a delta table a check must be true for every row; NULL does not pass, unlike in PostgreSQL."

@@ -27,6 +27,8 @@ mod opened;
 mod scan;
 /// Which versions there are, and when they came about.
 mod history;
+/// How a table came from one version to another.
+mod compare;
 /// What an external table is over.
 mod external;
 /// Files that no log lists.

@@ -34,6 +34,7 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::UndefinedConstraint { .. } => Kind::UndefinedObject,
         LakeError::DuplicateConstraint { .. } => Kind::DuplicateObject,
         LakeError::NotATable { .. } | LakeError::FilesMissing { .. } => Kind::UndefinedFile,
+        LakeError::ChangesNotKept { .. } => Kind::InvalidParameterValue,
         LakeError::Unsupported { .. } => Kind::FeatureNotSupported,
         LakeError::NoFiles { .. } => Kind::UndefinedFile,
         LakeError::BrokenFile { .. } => Kind::DataException,

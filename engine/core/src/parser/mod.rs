@@ -43,8 +43,9 @@ pub struct Statement {
     pub(crate) kind: StatementKind,
     /// The names that the result's columns have for the client, where they differ from the planner's.
     pub(crate) names: Option<Arc<OutputNames>>,
-    /// Whether it names a table at a version, which `planning::versions` finds before the statement is planned.
-    pub(crate) versioned: bool,
+    /// Whether it names a table at a version or calls a table function, which `statements::relations` opens before the
+    /// statement is planned.
+    pub(crate) reads_beside_tables: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +88,28 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
                 |error| from_parser(&error, Some(sql)),
             ));
         }
+    }
+}
+
+/// A table's name as a text has it.
+pub(crate) fn object_name(text: &str) -> Result<ast::ObjectName> {
+    let mut parser = over(text).map_err(|error| located(error, text))?;
+    let invalid = |_| Error::new(Kind::InvalidParameterValue, format!("invalid name of a table: \"{text}\""));
+    let name = parser.parser.parse_object_name(false).map_err(invalid)?;
+    match parser.parser.peek_token_ref().token {
+        Token::EOF => Ok(name),
+        _ => Err(Error::new(Kind::InvalidParameterValue, format!("invalid name of a table: \"{text}\""))),
+    }
+}
+
+/// Columns as CREATE TABLE has them between its parentheses.
+pub(crate) fn column_definitions(text: &str) -> Result<Vec<ast::ColumnDef>> {
+    let text = format!("({text})");
+    let mut parser = over(text.as_str()).map_err(|error| located(error, &text))?;
+    let (columns, constraints) = parser.parser.parse_columns()?;
+    match parser.parser.peek_token_ref().token {
+        Token::EOF if constraints.is_empty() => Ok(columns),
+        _ => Err(Error::new(Kind::SyntaxError, format!("invalid list of columns: {text}"))),
     }
 }
 
@@ -177,10 +200,10 @@ fn parse_copied(parser: &mut Parser<'_>) -> Result<Statement, DataFusionError> {
 /// Model calls get their arguments in order; a query's columns get PostgreSQL's names.
 fn finish(mut kind: StatementKind) -> Result<Statement> {
     let mut names = None;
-    let mut versioned = false;
+    let mut reads_beside_tables = false;
     if let StatementKind::Sql(statement) = &mut kind {
         depth::check(statement)?;
-        versioned = versions::place(statement)?;
+        reads_beside_tables = versions::place(statement)?;
         calls::order_arguments(statement)?;
         if let Some(query) = names::named_query(statement) {
             names = names::name_outputs(query).map(Arc::new);
@@ -199,7 +222,7 @@ fn finish(mut kind: StatementKind) -> Result<Statement> {
             *view = placed;
         }
     }
-    Ok(Statement { kind, names, versioned })
+    Ok(Statement { kind, names, reads_beside_tables })
 }
 
 /// An unquoted word in upper case; anything else is empty.

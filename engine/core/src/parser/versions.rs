@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use crate::error::{Error, Kind, Result, from_parser};
+use crate::table_functions::is_table_function;
 
 const VERSION: &str = "\u{1e}version";
 const TIMESTAMP: &str = "\u{1e}timestamp";
@@ -225,7 +226,7 @@ fn check_target(before: &[TokenWithSpan]) -> Result<()> {
     Ok(())
 }
 
-/// Puts versions where they belong in the parsed statement. True when there are any.
+/// Puts versions where they belong in the parsed statement. True when there are any, or table functions of ours.
 pub(super) fn place(statement: &mut Statement) -> Result<bool> {
     let mut placer = Placer { found: false };
     match statement.visit(&mut placer) {
@@ -242,12 +243,16 @@ impl VisitorMut for Placer {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        if let TableFactor::Table { args, version, .. } = factor {
-            if let Some(given) = args.as_ref().and_then(|arguments| version_of(&arguments.args)) {
-                *version = Some(given);
-                *args = None;
+        match factor {
+            TableFactor::Table { name, args, version, .. } => {
+                if let Some(given) = args.as_ref().and_then(|arguments| version_of(&arguments.args)) {
+                    *version = Some(given);
+                    *args = None;
+                }
+                self.found |= version.is_some() || args.is_some() && is_table_function(name);
             }
-            self.found |= version.is_some();
+            TableFactor::Function { name, .. } => self.found |= is_table_function(name),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -287,7 +292,7 @@ mod tests {
         let statement = parse(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).remove(0);
         let StatementKind::Sql(ast) = statement.kind else { panic!("{sql}") };
         assert_eq!(ast.to_string(), expected, "{sql}");
-        assert_eq!(statement.versioned, sql != expected || expected.contains("AS OF"), "{sql}");
+        assert_eq!(statement.reads_beside_tables, sql != expected || expected.contains("AS OF"), "{sql}");
     }
 
     #[test]
@@ -319,7 +324,7 @@ mod tests {
             "SELECT a FROM version AS of",
         ] {
             let statement = parse(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).remove(0);
-            assert!(!statement.versioned, "{sql}");
+            assert!(!statement.reads_beside_tables, "{sql}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod apart;
 pub(crate) mod attached;
+pub(crate) mod constants;
 mod cooperative;
 mod counts;
 mod dates;

@@ -4,20 +4,16 @@
 use std::ops::ControlFlow;
 
 use alluvia_lake::At;
-use arrow::array::{Array, Int64Array, TimestampMicrosecondArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::collect;
-use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, Statement as Ast,
     TableAlias, TableFactor, TableVersion, TimezoneInfo, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::apart;
+use super::constants;
 use crate::catalog::RESERVED_SCHEMAS;
 use crate::error::{Error, Kind, Result};
 
@@ -79,19 +75,8 @@ pub(crate) async fn parameter_types(
     }
     let mut declared = declared.to_vec();
     for version in &wanted.versions {
-        let plan = plan(state, version).await?;
-        for (name, field) in plan.get_parameter_fields()? {
-            let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<u16>().ok()) else { continue };
-            let Some(index) = usize::from(number).checked_sub(1) else { continue };
-            if declared.len() <= index {
-                declared.resize(index + 1, None);
-            }
-            let direct = version.direct_type(&name);
-            let known = field.map(|field| field.data_type().clone()).filter(|data_type| *data_type != DataType::Null);
-            if let Some(slot) = declared.get_mut(index) {
-                *slot = slot.take().or(known).or(direct);
-            }
-        }
+        let plan = version.plan(state).await?;
+        constants::declare_parameters(&mut declared, &plan, |name| version.direct_type(name))?;
     }
     Ok(declared)
 }
@@ -123,12 +108,12 @@ impl Given {
         let Expr::Value(value) = &self.value else { return None };
         (value.value.to_string() == name).then(|| match self.by_number {
             true => DataType::Int64,
-            false => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+            false => moment_type(),
         })
     }
 
-    /// `SELECT CAST(<version> AS ...)`.
-    fn query(&self) -> Result<Ast> {
+    /// Its value, cast to the type that a version or a moment has.
+    async fn plan(&self, state: &SessionState) -> Result<LogicalPlan> {
         let data_type = match self.by_number {
             true => SqlType::BigInt(None),
             false => SqlType::Timestamp(None, TimezoneInfo::WithTimeZone),
@@ -140,57 +125,41 @@ impl Given {
             array: false,
             format: None,
         };
-        crate::parser::selecting(cast)
+        constants::plan(state, cast, self.clause()).await
     }
-}
-
-async fn plan(state: &SessionState, given: &Given) -> Result<LogicalPlan> {
-    let (state, query) = (state.clone(), given.query()?);
-    let clause = given.clause();
-    let planned =
-        apart(async move { Ok(state.statement_to_plan(DataFusionStatement::Statement(Box::new(query))).await?) });
-    planned.await.map_err(|error| match error.kind {
-        Kind::UndefinedColumn => {
-            Error::new(Kind::InvalidColumnReference, format!("argument of {clause} must not contain variables"))
-                .with_detail(format!("{}.", error.message))
-        }
-        _ => error,
-    })
 }
 
 /// The moment that an expression means, now. The newest when it depends on parameters that aren't known yet.
 async fn moment(state: &SessionState, given: Given, parameters: Option<&[ScalarValue]>) -> Result<At> {
-    let mut plan = plan(state, &given).await?;
-    if let Some(name) = plan.get_parameter_names()?.into_iter().next() {
-        let Some(parameters) = parameters else { return Ok(At::Newest) };
-        if parameters.is_empty() {
-            return Err(Error::new(Kind::UndefinedParameter, format!("there is no parameter {name}")));
-        }
-        let values = parameters.iter().map(|value| value.clone().into()).collect();
-        plan = plan.with_param_values(ParamValues::List(values))?;
+    let plan = given.plan(state).await?;
+    match constants::value(state, plan, parameters).await? {
+        Some(value) => at(&value, given.by_number, given.clause()),
+        None => Ok(At::Newest),
     }
-    let planner = state.clone();
-    let physical = apart(async move { Ok(planner.create_physical_plan(&plan).await?) }).await?;
-    let batches = collect(physical, state.task_ctx()).await?;
-    let value = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| batch.column(0));
-    let clause = given.clause();
-    let null = || Error::new(Kind::NullValueNotAllowed, format!("argument of {clause} must not be null"));
-    let value = value.ok_or_else(null)?;
-    if value.is_null(0) {
-        return Err(null());
+}
+
+/// A version or a moment. `place` is what the value was given to.
+pub(crate) fn at(value: &ScalarValue, by_number: bool, place: &str) -> Result<At> {
+    if value.is_null() {
+        return Err(Error::new(Kind::NullValueNotAllowed, format!("argument of {place} must not be null")));
     }
-    if given.by_number {
-        let number = cast(value, &DataType::Int64)?;
-        let number = number.as_any().downcast_ref::<Int64Array>().map(|numbers| numbers.value(0));
-        let version = number.and_then(|number| u64::try_from(number).ok());
-        return version.map(At::Version).ok_or_else(|| {
+    if by_number {
+        let ScalarValue::Int64(Some(number)) = value.cast_to(&DataType::Int64)? else {
+            return Err(Error::internal("a version that is no number"));
+        };
+        return u64::try_from(number).map(At::Version).map_err(|_| {
             Error::new(Kind::InvalidParameterValue, "a table's version must not be negative")
-                .with_detail(format!("It was given as {}.", number.unwrap_or_default()))
+                .with_detail(format!("It was given as {number}."))
         });
     }
-    let micros = cast(value, &DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())))?;
-    let micros = micros.as_any().downcast_ref::<TimestampMicrosecondArray>().map(|moments| moments.value(0));
-    micros.map(At::Timestamp).ok_or_else(|| Error::internal("a timestamp of another type"))
+    match value.cast_to(&moment_type())? {
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => Ok(At::Timestamp(micros)),
+        _ => Err(Error::internal("a moment that is no timestamp")),
+    }
+}
+
+pub(crate) fn moment_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }
 
 /// The versions of a statement in the order of their tables, checked for tables that have none.

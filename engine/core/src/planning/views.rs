@@ -52,7 +52,7 @@ pub(crate) async fn plan(
 ) -> Result<(Statement, LogicalPlan), Error> {
     let mut statement = parser::parse(query)?.pop().ok_or_else(|| Error::internal("a view without a query"))?;
     let StatementKind::Sql(ast) = &mut statement.kind else { return Err(Error::internal("a view without a query")) };
-    if statement.versioned {
+    if statement.reads_beside_tables {
         super::versions::resolve(state, ast, Some(&[])).await?;
     }
     let plan = crate::statements::query::plan_in(engine, state, ast).await?;

@@ -95,6 +95,12 @@ fn columns(state: &SessionState, columns: &[ColumnDef]) -> Result<Option<SchemaR
     Ok(Some(Arc::new(Schema::new(fields))))
 }
 
+/// `'a INT, b TEXT'`.
+pub(crate) fn columns_of(state: &SessionState, text: &str) -> Result<SchemaRef> {
+    let columns = columns(state, &crate::parser::column_definitions(text)?)?;
+    columns.ok_or_else(|| Error::new(Kind::SyntaxError, "a list of columns is empty"))
+}
+
 fn field(state: &SessionState, column: &ColumnDef) -> Result<Field> {
     let mut nullable = true;
     for option in &column.options {

@@ -1,4 +1,5 @@
-//! What a statement reads beside plain tables, found before it is planned: tables at a version.
+//! What a statement reads beside plain tables, found before it is planned: tables at a version, and what table
+//! functions stand for.
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -10,6 +11,7 @@ use crate::execution::Execution;
 use crate::parser::{Statement, StatementKind};
 use crate::planning::versions;
 use crate::session::Session;
+use crate::table_functions;
 
 pub(crate) async fn describe(
     session: &Session,
@@ -17,16 +19,17 @@ pub(crate) async fn describe(
     statement: &Statement,
     declared: &[Option<DataType>],
 ) -> Result<Described> {
-    if !statement.versioned {
+    if !statement.reads_beside_tables {
         return super::describe(session, state, statement, declared).await;
     }
-    let mut plain = statement.clone();
-    let mut declared = declared.to_vec();
+    let (mut plain, mut state, mut declared) = (statement.clone(), state.clone(), declared.to_vec());
     if let StatementKind::Sql(ast) = &mut plain.kind {
-        declared = versions::parameter_types(state, ast, &declared).await?;
-        versions::resolve(state, ast, None).await?;
+        declared = versions::parameter_types(&state, ast, &declared).await?;
+        table_functions::declare_parameters(&state, ast, &mut declared).await?;
+        versions::resolve(&state, ast, None).await?;
+        table_functions::resolve(session, &mut state, ast, None).await?;
     }
-    super::describe(session, state, &plain, &declared).await
+    super::describe(session, &state, &plain, &declared).await
 }
 
 pub(crate) async fn run(
@@ -35,12 +38,13 @@ pub(crate) async fn run(
     statement: &Statement,
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
-    if !statement.versioned {
+    if !statement.reads_beside_tables {
         return super::run(session, state, statement, parameters).await;
     }
-    let mut plain = statement.clone();
+    let (mut plain, mut state) = (statement.clone(), state.clone());
     if let StatementKind::Sql(ast) = &mut plain.kind {
-        versions::resolve(state, ast, Some(&parameters)).await?;
+        versions::resolve(&state, ast, Some(&parameters)).await?;
+        table_functions::resolve(session, &mut state, ast, Some(&parameters)).await?;
     }
-    super::run(session, state, &plain, parameters).await
+    super::run(session, &state, &plain, parameters).await
 }

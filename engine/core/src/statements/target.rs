@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use alluvia_lake::{Lake, StoreKind};
+use alluvia_lake::{Format, Lake, StoreKind};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, SqlOption, Value};
 use futures::future::BoxFuture;
 use url::Url;
@@ -200,7 +200,7 @@ impl DeferredWork for Deferred {
 }
 
 /// A LOCATION: a URL, or a path, which is taken from the server's working directory when it is relative.
-pub(super) fn location(text: &str) -> Result<Url> {
+pub(crate) fn location(text: &str) -> Result<Url> {
     if let Ok(url) = Url::parse(text)
         && url.scheme().len() > 1
     {
@@ -230,6 +230,16 @@ pub(super) fn folder(text: &str) -> Result<Url> {
         Ok(path) if found.scheme() == "file" => Url::from_directory_path(path)
             .map_err(|()| Error::new(Kind::InvalidParameterValue, format!("invalid location \"{text}\""))),
         _ => Ok(found),
+    }
+}
+
+/// Where the Delta table of a name lies.
+pub(crate) fn delta_location(session: &Session, name: &ObjectName) -> Result<Url> {
+    let entry = Target::existing(session, name)?.entry(session)?;
+    match entry.kind.format() {
+        Format::Delta => Ok(entry.location),
+        format => Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a Delta table", entry.name))
+            .with_detail(format!("It reads {} files.", format.name()))),
     }
 }
 

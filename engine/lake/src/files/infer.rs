@@ -8,7 +8,8 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::object_store::{ObjectMeta, ObjectStoreExt};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 
 use super::find::{Found, compression_of, shown};
 use super::options::Options;
@@ -51,22 +52,25 @@ pub(super) async fn check_headers(options: &Options, found: &Found, schema: &Sch
     if found.files.len() == 1 && !declared {
         return Ok(());
     }
-    let heads = found.files.iter().map(|file| header(options, found, &file.object));
-    let mut heads = stream::iter(heads).buffer_unordered(READS_MAX);
-    while let Some((file, names)) = heads.try_next().await? {
-        let same = names.is_empty()
-            || names.len() == expected.len()
-                && (declared || names == expected)
-                && names.iter().zip(&expected).all(|(name, expected)| name.eq_ignore_ascii_case(expected));
-        if !same {
-            return Err(Error::BrokenFile {
-                file,
-                format: "csv",
-                message: format!("its header is {}, and {} is expected", names.join(", "), expected.join(", ")),
-            });
+    for chunk in found.files.chunks(READS_MAX) {
+        let heads: Vec<_> = chunk.iter().map(|file| header(options, found, &file.object)).collect();
+        for (file, names) in try_join_all(heads).await? {
+            check_header(file, &names, &expected, declared)?;
         }
     }
     Ok(())
+}
+
+fn check_header(file: String, names: &[String], expected: &[String], declared: bool) -> Result<()> {
+    let same = names.is_empty()
+        || names.len() == expected.len()
+            && (declared || names == expected)
+            && names.iter().zip(expected).all(|(name, expected)| name.eq_ignore_ascii_case(expected));
+    if same {
+        return Ok(());
+    }
+    let message = format!("its header is {}, and {} is expected", names.join(", "), expected.join(", "));
+    Err(Error::BrokenFile { file, format: "csv", message })
 }
 
 /// The names in a file's header; none in an empty file.
