@@ -297,6 +297,24 @@ impl Lake {
         }
     }
 
+    /// Writes the rows of `plan` into the file that `url` names, or into a new folder where it ends with a slash or the
+    /// rows are parted (`partition_by`, with commas between). Answers how many rows there were. `options` are those of
+    /// reading, and `compression` and `row_group_size` of Parquet.
+    ///
+    /// # Errors
+    /// [`Error::LocationInUse`] of a folder that isn't empty; [`Error::InvalidOption`].
+    pub async fn export(
+        &self,
+        plan: LogicalPlan,
+        format: Format,
+        url: &Url,
+        options: &BTreeMap<String, String>,
+        session: &SessionState,
+    ) -> Result<u64> {
+        let url = self.register(url, session)?;
+        files::export(plan, format, &url, options, session).await
+    }
+
     /// A table over files that no log lists, as they are now.
     ///
     /// # Errors

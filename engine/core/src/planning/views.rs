@@ -54,6 +54,7 @@ pub(crate) async fn plan(
     let StatementKind::Sql(ast) = &mut statement.kind else { return Err(Error::internal("a view without a query")) };
     if statement.reads_beside_tables {
         super::versions::resolve(state, ast, Some(&[])).await?;
+        crate::table_functions::refuse(ast, "a view")?;
     }
     let plan = crate::statements::query::plan_in(engine, state, ast).await?;
     Ok((statement, plan))

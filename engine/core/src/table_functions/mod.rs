@@ -95,6 +95,15 @@ pub(crate) async fn resolve(
     }
 }
 
+/// For places that have no session to open tables with.
+pub(crate) fn refuse(ast: &Ast, place: &str) -> Result<()> {
+    match calls(ast)?.first() {
+        Some((function, _)) => Err(Error::unsupported(format!("{} in {place}", function.doc.name))
+            .with_hint("Make an external table of the files, or a table of the rows.")),
+        None => Ok(()),
+    }
+}
+
 /// Adds what the calls tell of the types of parameters.
 pub(crate) async fn declare_parameters(
     state: &SessionState,

@@ -3,6 +3,7 @@
 //! Ours rather than DataFusion's listing table, because it keeps a folder's listing for ever, splits patterns at other
 //! places than people expect, reads the folder of a NULL as text, and matches the columns of CSV files by place alone.
 
+mod export;
 mod find;
 mod infer;
 mod options;
@@ -24,6 +25,7 @@ use options::Options;
 use partitions::Partitions;
 use table::FilesTable;
 
+pub(crate) use export::export;
 pub(crate) use find::url;
 
 /// What is to be read.

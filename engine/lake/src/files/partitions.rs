@@ -10,7 +10,7 @@ use super::find::FoundFile;
 use crate::error::{Error, Result};
 
 /// The folder of rows whose value is NULL.
-const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+pub(super) const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 pub(super) struct Partitions {
     pub fields: Vec<FieldRef>,
