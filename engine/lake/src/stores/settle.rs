@@ -15,7 +15,7 @@ use object_store::{Error as Raw, ObjectStore, ObjectStoreExt, PutOptions, PutPay
 use super::fault::{StoreError, StoreFault};
 
 const ATTEMPTS_MAX: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
 
 /// Puts `payload` where nothing is yet.
 ///
