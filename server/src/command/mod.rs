@@ -54,10 +54,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// To standard error; `RUST_LOG` says how much. ONNX Runtime writes a line for every row on which a model fails; the
+/// To standard error; `RUST_LOG` says how much. Two writers of one table are no fault, though the log's library says so:
+/// the statement tries again, or the client is told. ONNX Runtime writes a line for every row on which a model fails; the
 /// statement has those errors, and a log would grow by what clients send.
 fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ort=off"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,ort=off,deltalake_core::kernel::transaction=off"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
