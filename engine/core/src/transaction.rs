@@ -1,7 +1,7 @@
 //! `BEGIN`, `COMMIT`, `ROLLBACK`, and the aborted state.
 //!
 //! Delta commits one table at a time, so a transaction block may read whatever it likes and write to one table only.
-//! Its writes are kept aside (see `statements::insert`) and reach the table in one commit, at COMMIT.
+//! Its writes go to a log of its own (see `statements::rows`) and reach the table in one commit, at COMMIT.
 
 use crate::error::{Error, Kind, Result};
 
@@ -26,7 +26,7 @@ pub(crate) struct PendingWrite {
 #[async_trait::async_trait]
 pub(crate) trait DeferredWork: std::fmt::Debug + Send + Sync {
     async fn commit(self: Box<Self>, session: &crate::session::Session) -> Result<()>;
-    /// Removes what was kept aside.
+    /// Removes what was written.
     async fn roll_back(self: Box<Self>, session: &crate::session::Session);
     fn as_any(&self) -> &dyn std::any::Any;
 }
