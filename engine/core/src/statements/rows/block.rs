@@ -42,7 +42,7 @@ pub(super) async fn current(session: &Session, target: &Target) -> Result<Option
 /// Lets the session see what the block has written.
 pub(super) async fn show(session: &Session, target: &Target) -> Result<()> {
     if let Some(snapshot) = current(session, target).await? {
-        let provider = snapshot.provider(&session.statement_state())?;
+        let provider = super::provider(&session.statement_state(), &snapshot)?;
         session.overlay.put(&target.schema, &target.name, provider);
     }
     Ok(())

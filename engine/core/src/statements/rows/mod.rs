@@ -107,9 +107,16 @@ pub(super) fn pinned(
     tables: Vec<(&str, Arc<dyn TableProvider>)>,
 ) -> Result<SessionState> {
     let overlay = Overlay::default();
-    overlay.put(&target.schema, &target.name, snapshot.provider(state)?);
+    overlay.put(&target.schema, &target.name, provider(state, snapshot)?);
     for (name, table) in tables {
         overlay.put(&target.schema, name, table);
     }
     Ok(overlaid(state, overlay))
+}
+
+/// The version as the catalog would open it: with plain text, whatever the planner's default is.
+fn provider(state: &SessionState, snapshot: &Snapshot) -> Result<Arc<dyn TableProvider>> {
+    let mut state = state.clone();
+    state.config_mut().options_mut().execution.parquet.schema_force_view_types = false;
+    Ok(snapshot.provider(&state)?)
 }

@@ -94,11 +94,13 @@ impl RowChange {
         let changed = retrying(session, &self.target, |snapshot| {
             let (parameters, returning) = (parameters.clone(), returning.as_ref());
             async move {
-                let change = match self.change(session, state, &snapshot, parameters.clone()).await? {
+                let (change, many) = match self.change(session, state, &snapshot, parameters.clone()).await? {
                     Some(change) => change,
-                    None => Change::new(nothing(), self.operation()),
+                    None => (Change::new(nothing(), self.operation()), false),
                 };
-                let staged = session.engine.lake.stage(&snapshot, change, state).await?;
+                let limited = session.engine.config.memory_limit_bytes.is_some();
+                let spilling = (many && limited).then(|| without_hash_joins(state));
+                let staged = session.engine.lake.stage(&snapshot, change, spilling.as_ref().unwrap_or(state)).await?;
                 Returning::commit(returning, session, state, &snapshot, staged, parameters).await
             }
         });
@@ -161,18 +163,19 @@ impl RowChange {
         Ok(LogicalPlanBuilder::from(projection.input.as_ref().clone()).project(expressions)?.build()?)
     }
 
+    /// What is to be done, and whether the rows that were found are many.
     async fn change(
         &self,
         session: &Session,
         state: &SessionState,
         snapshot: &Snapshot,
         parameters: Vec<ScalarValue>,
-    ) -> Result<Option<Change>> {
+    ) -> Result<Option<(Change, bool)>> {
         let files: Vec<FileInfo> = snapshot.files().collect();
         let may_drop = self.verb == Verb::Delete && self.returning.is_none() && !snapshot.tells_all_changes();
         let all_known = files.iter().all(|file| live_rows(file).is_some());
         if may_drop && all_known && self.others.is_empty() && self.selection.is_none() {
-            return Ok(Some(self.dropping(&files)));
+            return Ok(Some((self.dropping(&files), false)));
         }
         let (pinned, plan) = self.search(session, state, snapshot).await?;
         let found = Found::by(query::with_parameters(plan, parameters)?, &pinned).await?;
@@ -199,7 +202,8 @@ impl RowChange {
         let plan = self.rewriting(state, snapshot, &found, &replaced)?;
         let returning = self.returning.is_some();
         let operation = self.operation();
-        Ok(Some(Change { replaced, removed, removed_rows, returning, ..Change::new(plan, operation) }))
+        let change = Change { replaced, removed, removed_rows, returning, ..Change::new(plan, operation) };
+        Ok(Some((change, found.rows.is_spilled())))
     }
 
     /// All files go, unread.
@@ -260,6 +264,13 @@ impl RowChange {
         }
         Ok(joined.project(columns)?.build()?)
     }
+}
+
+/// A state whose joins sort, and spill, instead of holding one side in memory.
+fn without_hash_joins(state: &SessionState) -> SessionState {
+    let mut state = state.clone();
+    state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    state
 }
 
 fn nothing() -> LogicalPlan {
