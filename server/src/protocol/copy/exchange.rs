@@ -82,12 +82,13 @@ impl Worker {
             let mut feed = pin!(self.feed(decoder, &rows));
             tokio::select! {
                 biased;
+                // First what has arrived: drivers send a Sync ahead, which has to be swallowed here.
+                fed = &mut feed => fed?,
                 // Nobody has said that the rows are complete: whatever this is, it is a failure.
                 loaded = &mut load => {
                     loaded?;
                     return Err(Error::internal("a COPY ended before its rows").into());
                 }
-                fed = &mut feed => fed?,
             }
         }
         Ok(load.await?)
