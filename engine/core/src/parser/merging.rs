@@ -57,11 +57,6 @@ pub(crate) fn updates_all(update: &MergeUpdateExpr) -> bool {
         if targets.is_empty())
 }
 
-/// `INSERT *` inserts the row as it is.
-pub(crate) fn inserts_all(insert: &MergeInsertExpr) -> bool {
-    matches!(insert.kind, MergeInsertKind::Row)
-}
-
 /// DEFAULT where a value may stand.
 pub(crate) fn is_default(value: &Expr) -> bool {
     matches!(value, Expr::Identifier(ident)
@@ -156,7 +151,7 @@ fn update(parser: &Parser<'_>, assignments: Vec<Assignment>) -> MergeAction {
     MergeAction::Update(MergeUpdateExpr { update_token, assignments, update_predicate: None, delete_predicate: None })
 }
 
-/// Behind `INSERT`: `*`, `DEFAULT VALUES`, which is a row of no values, or `[(columns)] VALUES (...)`.
+/// Behind `INSERT`: `*`, the source's row as it is; `DEFAULT VALUES`, which is a row of no values, or `[(columns)] VALUES (...)`.
 fn parse_inserted(parser: &mut Parser<'_>) -> Parsed<MergeInsertExpr> {
     let insert_token = AttachedToken(parser.get_current_token().clone());
     let inserted = |columns, kind| MergeInsertExpr {
@@ -300,7 +295,7 @@ mod tests {
             MergeAction::Update(update) if does_nothing(update) => "nothing",
             MergeAction::Update(update) if updates_all(update) => "update all",
             MergeAction::Update(_) => "update",
-            MergeAction::Insert(insert) if inserts_all(insert) => "insert all",
+            MergeAction::Insert(insert) if matches!(insert.kind, MergeInsertKind::Row) => "insert all",
             MergeAction::Insert(_) => "insert",
             MergeAction::Delete { .. } => "delete",
         };
