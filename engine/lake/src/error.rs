@@ -22,6 +22,8 @@ pub enum Error {
     /// `files` are the first few of `count`.
     #[error("cannot restore version {version}: {count} of its files are gone")]
     FilesMissing { version: u64, count: usize, files: String },
+    #[error("file \"{path}\" lies in a partition of column \"{column}\", which is not declared")]
+    UndeclaredPartition { path: String, column: String },
     #[error("location \"{location}\" is in use")]
     LocationInUse { location: String },
     /// The definition of a table contradicts itself or the format.
@@ -115,6 +117,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Error::NotATable { .. } => "A delta table is a folder that holds a _delta_log folder with commits.",
+            Error::UndeclaredPartition { .. } => "Name the column with its type: PARTITIONED BY (<column> <type>).",
             Error::FilesMissing { .. } => "VACUUM deletes the files of old versions; choose a newer version.",
             Error::ChangesNotKept { .. } => {
                 "It does with the property delta.enableChangeDataFeed = true, from then on; table_diff compares any two \

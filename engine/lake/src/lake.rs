@@ -349,7 +349,7 @@ impl Lake {
         Err(if exists { error } else { listing.refusal(version) })
     }
 
-    fn claim(&self, location: &Url) -> Result<Claim> {
+    pub(crate) fn claim(&self, location: &Url) -> Result<Claim> {
         let root = location::root(location)?;
         if !self.creating.lock().insert(root.clone()) {
             return Err(Error::LocationInUse { location: location::display(&root) });
@@ -371,7 +371,7 @@ async fn history_of(newest: &Snapshot) -> Result<Listing> {
 }
 
 /// The right to fill an empty location. Dropped before its commit, it empties the location again.
-struct Claim {
+pub(crate) struct Claim {
     root: Url,
     creating: Arc<Mutex<HashSet<Url>>>,
     stores: Stores,

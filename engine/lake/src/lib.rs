@@ -76,7 +76,7 @@ pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted, scope};
 pub use types::{storable, storable_schema};
-pub use upkeep::{Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
+pub use upkeep::{Converted, Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
 
 #[cfg(test)]
 mod tests;

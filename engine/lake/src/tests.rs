@@ -24,6 +24,7 @@ mod opened;
 mod pruning;
 mod reading;
 mod scans;
+mod upkeep;
 mod values;
 
 /// A lake in a folder of its own, with a session that sees its tables by name.

@@ -16,9 +16,16 @@ mod bins;
 mod curve;
 /// A log summed up.
 mod checkpoint;
+/// Parquet files where they lie.
+mod convert;
+/// What a Parquet file says of itself.
+mod footer;
+/// Folders that name partitions.
+mod hive;
 /// What the store calls a file of the log.
 mod paths;
 
+pub use convert::Converted;
 pub use detail::Detail;
 pub use history::LogEntry;
 pub use optimize::{Optimize, Optimized};

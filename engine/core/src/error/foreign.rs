@@ -42,7 +42,7 @@ pub(super) fn from_lake(error: &LakeError) -> Error {
         LakeError::Store(error) => return from_store(error),
         LakeError::NoSuchVersion { .. } => Kind::InvalidParameterValue,
         LakeError::LocationInUse { .. } => Kind::DuplicateObject,
-        LakeError::InvalidDefinition { .. } => Kind::InvalidTableDefinition,
+        LakeError::InvalidDefinition { .. } | LakeError::UndeclaredPartition { .. } => Kind::InvalidTableDefinition,
         LakeError::NotNullViolation { .. } => Kind::NotNullViolation,
         LakeError::CheckViolation { .. } | LakeError::GeneratedViolation { .. } => Kind::CheckViolation,
         LakeError::UnsupportedType { .. } | LakeError::UnsupportedFeature { .. } => Kind::FeatureNotSupported,

@@ -80,7 +80,8 @@ impl Dialect for LinearPostgreSql {
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {
-        PostgreSqlDialect {}.is_delimited_identifier_start(character)
+        // Backticks as in Spark's SQL, where they quote paths; PostgreSQL has no use for them.
+        character == '`' || PostgreSqlDialect {}.is_delimited_identifier_start(character)
     }
 
     fn is_identifier_start(&self, character: char) -> bool {

@@ -3,6 +3,7 @@
 mod alter;
 mod attach;
 pub mod checkpoint;
+pub mod convert_to_delta;
 pub mod copy;
 mod comment;
 pub mod create_external_table;
@@ -88,6 +89,7 @@ pub const STATEMENTS: &[Usage] = &[
     optimize::USAGE,
     vacuum::USAGE,
     restore::USAGE,
+    convert_to_delta::USAGE,
     checkpoint::USAGE,
     describe_table::USAGE,
     setting::USAGE,

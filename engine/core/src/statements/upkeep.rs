@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 
 use super::Described;
 use super::checkpoint::Checkpoint;
+use super::convert_to_delta::ConvertToDelta;
 use super::describe_table::DescribeTable;
 use super::optimize::Optimize;
 use super::restore::Restore;
@@ -27,6 +28,7 @@ pub enum Upkeep {
     Optimize(Optimize),
     Vacuum(Vacuum),
     Restore(Restore),
+    Convert(ConvertToDelta),
     Checkpoint(Checkpoint),
     Describe(DescribeTable),
 }
@@ -43,6 +45,9 @@ impl Upkeep {
         if take(parser, &["RESTORE"]) {
             return Ok(Some(Upkeep::Restore(Restore::parse(parser)?)));
         }
+        if take(parser, &["CONVERT", "TO", "DELTA"]) {
+            return Ok(Some(Upkeep::Convert(ConvertToDelta::parse(parser)?)));
+        }
         if take(parser, &["CHECKPOINT"]) {
             return Ok(Some(Upkeep::Checkpoint(Checkpoint::parse(parser)?)));
         }
@@ -54,7 +59,7 @@ impl Upkeep {
             Upkeep::Optimize(_) => Described::rows(super::optimize::schema(), vec![]),
             Upkeep::Vacuum(vacuum) => Described::rows(vacuum.schema(), vec![]),
             Upkeep::Restore(_) => Described::rows(super::restore::schema(), vec![]),
-            Upkeep::Checkpoint(_) => Described::nothing(),
+            Upkeep::Convert(_) | Upkeep::Checkpoint(_) => Described::nothing(),
             Upkeep::Describe(describe) => Described::rows(describe.schema(), vec![]),
         }
     }
@@ -64,6 +69,7 @@ impl Upkeep {
             Upkeep::Optimize(optimize) => optimize.run(session, state).boxed(),
             Upkeep::Vacuum(vacuum) => vacuum.run(session, state).boxed(),
             Upkeep::Restore(restore) => restore.run(session, state).boxed(),
+            Upkeep::Convert(convert) => convert.run(session, state).boxed(),
             Upkeep::Checkpoint(checkpoint) => checkpoint.run(session).boxed(),
             Upkeep::Describe(describe) => describe.run(session, state).boxed(),
         }
