@@ -22,6 +22,8 @@ mod convert;
 mod footer;
 /// Folders that name partitions.
 mod hive;
+/// Compaction without being asked.
+mod auto;
 /// What the store calls a file of the log.
 mod paths;
 

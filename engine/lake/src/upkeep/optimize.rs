@@ -42,6 +42,8 @@ pub struct Optimize {
     pub order_by: Vec<String>,
     /// Only groups with so many small files are worth it.
     pub small_files_min: usize,
+    /// Nobody asked: the history says so.
+    pub auto: bool,
 }
 
 /// What was rewritten.
@@ -114,6 +116,9 @@ fn metrics(outcome: &Optimized, optimize: &Optimize) -> serde_json::Value {
     });
     if let Some(metrics) = metrics.as_object_mut().filter(|_| !optimize.order_by.is_empty()) {
         metrics.insert("zOrderBy".to_owned(), json!(optimize.order_by));
+    }
+    if let Some(metrics) = metrics.as_object_mut().filter(|_| optimize.auto) {
+        metrics.insert("auto".to_owned(), json!(true));
     }
     metrics
 }
