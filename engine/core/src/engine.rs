@@ -71,7 +71,7 @@ impl Engine {
             config.model_dirs.clone(),
         ));
         let runtime_env = runtime_env(config.memory_limit_bytes)?;
-        Ok(Arc::new(Engine {
+        let engine = Arc::new(Engine {
             config,
             catalog,
             models,
@@ -82,7 +82,9 @@ impl Engine {
             readers: Readers::default(),
             query_ids: AtomicU64::new(1),
             process_ids: AtomicI32::new(1),
-        }))
+        });
+        crate::upkeep::start(&engine);
+        Ok(engine)
     }
 
     /// A new session, with settings and transaction state of its own.

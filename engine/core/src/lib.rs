@@ -22,6 +22,8 @@ mod kept;
 pub mod execution;
 /// Statements under way, and the removal of files that they may still read.
 mod reading;
+/// Tables that are compacted without being asked.
+mod upkeep;
 /// Settings of a session (`SET`, `SHOW`, `RESET`).
 pub mod settings;
 /// `BEGIN`, `COMMIT`, `ROLLBACK`, and the aborted state.

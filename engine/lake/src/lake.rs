@@ -38,6 +38,8 @@ pub struct Lake {
     creating: Arc<Mutex<HashSet<Url>>>,
     /// Roots of the tables whose upkeep is under way here; those that nobody holds are forgotten.
     tended: Arc<Mutex<HashMap<Url, Arc<tokio::sync::Mutex<()>>>>>,
+    /// Who looks after tables that may want compaction.
+    pub(crate) compactions: Arc<Mutex<Option<tokio::sync::mpsc::Sender<Url>>>>,
     pub(crate) stores: Stores,
     opened: Arc<Opened>,
 }

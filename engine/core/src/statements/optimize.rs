@@ -70,6 +70,7 @@ impl Optimize {
                 predicate: self.predicate.as_ref().map(ToString::to_string),
                 order_by: self.columns(&snapshot)?,
                 small_files_min: 0,
+                auto: false,
             };
             match lake.optimize(&snapshot, rewrite, state).await {
                 Err(LakeError::Conflict { .. }) if attempt < TRIES_MAX => {}
