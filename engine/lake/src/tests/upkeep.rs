@@ -57,7 +57,7 @@ fn by(columns: &[&str]) -> Optimize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_files_become_one_in_the_order_of_their_rows() {
+async fn small_files_become_one() {
     let place = Place::new();
     place.create_as("t", "SELECT value AS n, [value::real] AS v FROM range(1000)").await.unwrap();
     for start in 1..10 {
@@ -75,9 +75,9 @@ async fn small_files_become_one_in_the_order_of_their_rows() {
     let mut sorted = numbers.clone();
     sorted.sort_unstable();
     assert_eq!(numbers.len(), 10_000);
-    assert_eq!(sorted, (0..10).flat_map(|start| start * 1000..start * 1000 + 1000).collect::<Vec<i64>>());
-    // Appends came in order, and the file keeps it.
-    assert_eq!(numbers, sorted);
+    assert!(sorted.into_iter().eq((0..10).flat_map(|start| start * 1000..start * 1000 + 1000)));
+    // The rows of each file lie together, in their order.
+    assert!(numbers.chunks(1000).all(|rows| rows.is_sorted()));
     let again = place.optimize("t", Optimize::default()).await;
     assert_eq!((again.version, again.added.len()), (10, 0));
     for action in log_entry(&place.path("t"), 10) {

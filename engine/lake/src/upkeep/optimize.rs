@@ -191,7 +191,7 @@ impl Rewriting<'_> {
         let ordered = !self.optimize.order_by.is_empty();
         let mut session = self.session.clone();
         if !ordered {
-            // One stream keeps the order of the rows, and the other cores have other groups.
+            // One stream keeps the rows of a file together and in their order, and the other cores have other groups.
             session.config_mut().options_mut().execution.target_partitions = 1;
         }
         let mut plan = self.rows(group, &session)?;
