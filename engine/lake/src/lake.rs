@@ -187,7 +187,9 @@ impl Lake {
     /// # Errors
     /// Those of [`Lake::append`]; [`Error::Conflict`] also when other rows changed on which these depend.
     pub async fn insert(&self, snapshot: &Snapshot, insertion: Insertion, session: &SessionState) -> Result<Changed> {
-        self.stage_insert(snapshot, insertion, session).await?.commit().await
+        let changed = self.stage_insert(snapshot, insertion, session).await?.commit().await?;
+        self.committed(snapshot);
+        Ok(changed)
     }
 
     /// Writes the files of [`Lake::insert`], and leaves the commit to the caller.

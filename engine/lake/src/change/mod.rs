@@ -105,7 +105,9 @@ impl Lake {
     /// # Errors
     /// Those of [`Lake::append`]; [`Error::AppendOnly`].
     pub async fn change(&self, snapshot: &Snapshot, change: Change, session: &SessionState) -> Result<Changed> {
-        self.stage(snapshot, change, session).await?.commit().await
+        let changed = self.stage(snapshot, change, session).await?.commit().await?;
+        self.committed(snapshot);
+        Ok(changed)
     }
 
     /// Writes the files of a change, and leaves the commit to the caller.

@@ -71,8 +71,10 @@ struct OpenBlock {
 
 #[async_trait]
 impl DeferredWork for OpenBlock {
-    async fn commit(self: Box<Self>, _session: &Session) -> Result<()> {
+    async fn commit(self: Box<Self>, session: &Session) -> Result<()> {
+        let base = self.block.base().clone();
         self.block.commit().await?;
+        session.engine.lake.committed(&base);
         Ok(())
     }
 

@@ -109,7 +109,9 @@ impl Returning {
             }
             (None, _) => None,
         };
-        Ok((staged.commit().await?, rows))
+        let changed = staged.commit().await?;
+        session.engine.lake.committed(snapshot);
+        Ok((changed, rows))
     }
 
     fn shown(&self, schema: SchemaRef) -> SchemaRef {
