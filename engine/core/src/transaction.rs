@@ -39,7 +39,7 @@ pub(crate) struct Transaction {
     /// The session's settings as they were at BEGIN, to which ROLLBACK returns.
     pub settings: Option<crate::settings::Settings>,
     /// Files of the version that the block began with, and those that it has written, stay as long as it is open.
-    pub reading: Option<crate::reading::Reading>,
+    pub _reading: Option<crate::reading::Reading>,
 }
 
 impl Transaction {

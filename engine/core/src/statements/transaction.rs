@@ -21,9 +21,9 @@ pub(super) fn begin(session: &Session, modes: &[TransactionMode]) -> Result<Exec
     }
     let read_only = read_only(modes).unwrap_or(read_only_default);
     let settings = Some(session.settings.lock().clone());
-    let reading = Some(session.engine.readers.begin());
+    let _reading = Some(session.engine.readers.begin());
     *transaction =
-        Transaction { status: TransactionStatus::InTransaction, read_only, pending: None, settings, reading };
+        Transaction { status: TransactionStatus::InTransaction, read_only, pending: None, settings, _reading };
     Ok(Execution::done("BEGIN"))
 }
 
