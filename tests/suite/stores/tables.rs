@@ -15,9 +15,12 @@ async fn tables_live_in_a_bucket_as_in_a_folder() {
              INSERT INTO t VALUES (1, 'x'), (2, NULL);
              CREATE TABLE big LOCATION 's3://lake/big/' AS
                  SELECT v AS a, 'row number ' || v AS b FROM generate_series(1, 200000) AS g(v);
+             INSERT INTO t VALUES (8, 'n'), (9, 'n');
+             UPDATE t SET b = 'm', a = a + 2 WHERE a = 8;
+             DELETE FROM t WHERE a IN (SELECT 9);
              MERGE INTO t USING (VALUES (1), (2)) AS s(k) ON a = k
                  WHEN MATCHED AND k = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET b = 'y';
-             BEGIN; INSERT INTO t VALUES (4, 'z'); COMMIT",
+             BEGIN; INSERT INTO t VALUES (3, 'z'); UPDATE t SET a = a + 1 WHERE a = 3; DELETE FROM t WHERE a = 10; COMMIT",
         )
         .await
         .unwrap();
