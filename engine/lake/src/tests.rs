@@ -11,7 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{Lake, Result, TableSpec, Written};
+use crate::{Lake, Result, Snapshot, TableSpec, Written};
 
 mod alter;
 mod bulk;
@@ -91,6 +91,10 @@ impl Place {
         let snapshot = self.lake.open(&self.url(name)).await.unwrap();
         let _ = self.context.deregister_table(name);
         self.context.register_table(name, snapshot.provider(&self.session()).unwrap()).unwrap();
+    }
+
+    async fn snapshot(&self, name: &str) -> Snapshot {
+        self.lake.open(&self.url(name)).await.unwrap()
     }
 
     async fn rows(&self, sql: &str) -> Vec<RecordBatch> {

@@ -50,9 +50,9 @@ use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Query, SetExpr, S
 use crate::error::{Error, Result};
 use crate::execution::{CommandTag, Execution};
 use crate::parser::{Statement, StatementKind};
+use crate::session::Session;
 pub(crate) use create_external_table::columns_of;
 pub(crate) use target::{delta_location, location};
-use crate::session::Session;
 
 /// A statement as people look it up.
 pub struct Usage {

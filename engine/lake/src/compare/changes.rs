@@ -84,7 +84,7 @@ async fn check_kept(first: &Snapshot, last: u64) -> Result<()> {
             detail: "Changes are read from the log of each version.".to_owned(),
         };
         let entry = log_store.read_commit_entry(version).await?.ok_or_else(missing)?;
-        for action in get_actions(version, &entry).map_err(DeltaTableError::from)? {
+        for action in get_actions(version, &entry)? {
             if let Action::Metadata(metadata) = action
                 && !on(metadata.configuration().get(ENABLED))
             {

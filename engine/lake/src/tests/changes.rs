@@ -8,13 +8,9 @@ use deltalake::kernel::Action;
 use deltalake::logstore::get_actions;
 
 use super::*;
-use crate::{ACTION, BEFORE_PREFIX, Block, Change, Changed, Error, FILE, Insertion, Operation, ROW, Snapshot};
+use crate::{ACTION, BEFORE_PREFIX, Block, Change, Changed, Error, FILE, Insertion, Operation, ROW};
 
 impl Place {
-    async fn snapshot(&self, name: &str) -> Snapshot {
-        self.lake.open(&self.url(name)).await.unwrap()
-    }
-
     /// Deletes the rows with `n` above a bound, or gives them another value, in all files.
     async fn above(&self, snapshot: &Snapshot, bound: i64, value: Option<i64>) -> Result<Changed> {
         let replaced: BTreeSet<String> = snapshot.files().map(|file| file.path).collect();

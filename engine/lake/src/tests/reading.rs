@@ -74,7 +74,7 @@ async fn rows_come_with_their_file_and_a_number() {
             .await;
         place
             .check(
-                &format!("SELECT count(*) AS c FROM rows WHERE f IN (SELECT f FROM rows WHERE r >= 0) AND p LIKE 'a%'"),
+                "SELECT count(*) AS c FROM rows WHERE f IN (SELECT f FROM rows WHERE r >= 0) AND p LIKE 'a%'",
                 &format!("| c |\n| {count} |"),
             )
             .await;

@@ -9,13 +9,9 @@ use deltalake::parquet::basic::Encoding;
 use deltalake::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
-use crate::{At, Converted, Error, Optimize, Optimized, RowScan, Snapshot, Vacuum};
+use crate::{At, Converted, Error, Optimize, Optimized, RowScan, Vacuum};
 
 impl Place {
-    async fn snapshot(&self, name: &str) -> Snapshot {
-        self.lake.open(&self.url(name)).await.unwrap()
-    }
-
     async fn optimize(&self, name: &str, optimize: Optimize) -> Optimized {
         let snapshot = self.snapshot(name).await;
         let outcome = self.lake.optimize(&snapshot, optimize, &self.session()).await.unwrap();
