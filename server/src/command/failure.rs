@@ -72,7 +72,7 @@ impl From<alluvia_server::protocol::error::ValueError> for CommandError {
 impl From<Report> for CommandError {
     fn from(report: Report) -> Self {
         let Report { message, detail, hint, context, .. } = report;
-        Self { message, detail, hint, context, exit_code: EXIT_FAILED }
+        Self { message, detail, hint, context: context.map(|context| *context), exit_code: EXIT_FAILED }
     }
 }
 

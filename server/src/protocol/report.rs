@@ -33,7 +33,8 @@ pub struct Report {
     pub detail: Option<String>,
     pub hint: Option<String>,
     /// Where in a COPY's data it happened.
-    pub context: Option<String>,
+    /// Boxed, since reports travel in results and few have one.
+    pub context: Option<Box<String>>,
     /// 1-based, in characters of the statement's text.
     pub position: Option<usize>,
 }
@@ -71,7 +72,7 @@ impl Report {
     }
 
     pub fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into());
+        self.context = Some(Box::new(context.into()));
         self
     }
 
@@ -86,7 +87,7 @@ impl Report {
         fields.push((b'M', without_nul(self.message)));
         fields.extend(self.detail.map(|detail| (b'D', without_nul(detail))));
         fields.extend(self.hint.map(|hint| (b'H', without_nul(hint))));
-        fields.extend(self.context.map(|context| (b'W', without_nul(context))));
+        fields.extend(self.context.map(|context| (b'W', without_nul(*context))));
         fields.extend(self.position.map(|position| (b'P', position.to_string())));
         PgWireBackendMessage::ErrorResponse(ErrorResponse::new(fields))
     }

@@ -31,7 +31,6 @@ pub enum Fate {
 /// What the test knows of a request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub method: String,
     pub target: String,
     /// Whether it must not overwrite.
     pub create: bool,
@@ -126,10 +125,10 @@ impl Drop for Proxy {
 async fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let Some((head, body)) = read_request(&mut client).await? else { return Ok(()) };
     let mut words = head.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let target = words.nth(1).unwrap_or_default();
     let create = head.to_lowercase().contains("\r\nif-none-match: *");
     let number = shared.requests.fetch_add(1, Ordering::SeqCst);
-    let request = Request { method: method.to_owned(), target: target.to_owned(), create, number };
+    let request = Request { target: target.to_owned(), create, number };
     let fate = shared.judge.now()(&request);
     if fate != Fate::Pass {
         shared.harmed.fetch_add(1, Ordering::SeqCst);

@@ -213,13 +213,13 @@ fn finish(mut kind: StatementKind) -> Result<Statement> {
     if let StatementKind::Definition(definition) = &mut kind
         && let Definition::CreateView(view) = definition.as_mut()
     {
-        let mut statement = ast::Statement::CreateView(view.clone());
+        let mut statement = ast::Statement::CreateView(view.as_ref().clone());
         depth::check(&statement)?;
         // Its text keeps the versions, which are found anew whenever the view is planned.
         if versions::place(&mut statement)?
             && let ast::Statement::CreateView(placed) = statement
         {
-            *view = placed;
+            **view = placed;
         }
     }
     Ok(Statement { kind, names, reads_beside_tables })

@@ -197,11 +197,10 @@ fn drop_for(spelled: &mut Vec<TokenWithSpan>) {
 
 /// Only the newest version of a table can be written. `before` ends with the table's name.
 fn check_target(before: &[TokenWithSpan]) -> Result<()> {
-    let mut tokens =
-        before.iter().rev().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_)));
+    let tokens = before.iter().rev().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_)));
     let mut in_name = true;
     let mut words = vec![];
-    while let Some(token) = tokens.next() {
+    for token in tokens {
         if in_name && matches!(token, Token::Word(_)) {
             in_name = false;
             continue;

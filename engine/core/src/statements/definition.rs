@@ -20,7 +20,7 @@ pub(crate) enum Definition {
     Attach(Attach),
     Comment(Comment),
     /// As it was written: what the planner wants otherwise is changed each time the view is planned.
-    CreateView(CreateView),
+    CreateView(Box<CreateView>),
 }
 
 impl Definition {
@@ -39,7 +39,7 @@ impl Definition {
             return Ok(None);
         }
         match parser.parse_statement()? {
-            Ast::CreateView(view) => Ok(Some(Definition::CreateView(view))),
+            Ast::CreateView(view) => Ok(Some(Definition::CreateView(Box::new(view)))),
             other => Err(ParserError::ParserError(format!("Expected: a view, found: {other}"))),
         }
     }

@@ -207,10 +207,10 @@ impl Rows {
     }
 
     fn batch(self) -> Result<RecordBatch> {
-        let text = |part: fn(&(String, String, Option<String>)) -> Option<&str>| -> ArrayRef {
-            Arc::new(self.rows.iter().map(part).collect::<StringArray>())
-        };
-        let columns = vec![text(|row| Some(&row.0)), text(|row| Some(&row.1)), text(|row| row.2.as_deref())];
+        let names: StringArray = self.rows.iter().map(|row| Some(row.0.as_str())).collect();
+        let types: StringArray = self.rows.iter().map(|row| Some(row.1.as_str())).collect();
+        let comments: StringArray = self.rows.iter().map(|row| row.2.as_deref()).collect();
+        let columns: Vec<ArrayRef> = vec![Arc::new(names), Arc::new(types), Arc::new(comments)];
         Ok(RecordBatch::try_new(columns_schema(), columns)?)
     }
 }

@@ -34,7 +34,7 @@ pub struct Restore {
 #[derive(Clone, Debug)]
 enum When {
     Version(u64),
-    Timestamp(Expr),
+    Timestamp(Box<Expr>),
 }
 
 impl Restore {
@@ -48,7 +48,7 @@ impl Restore {
         let at = if take(parser, &["VERSION", "AS", "OF"]) {
             When::Version(parser.parse_literal_uint()?)
         } else if take(parser, &["TIMESTAMP", "AS", "OF"]) {
-            When::Timestamp(parser.parse_expr()?)
+            When::Timestamp(Box::new(parser.parse_expr()?))
         } else {
             return parser.expected_ref("VERSION AS OF or TIMESTAMP AS OF", parser.peek_token_ref());
         };

@@ -187,10 +187,11 @@ fn like(text: &str, pattern: &str) -> bool {
                 if let Some(slot) = following.get_mut(place) {
                     *slot = any;
                 }
-            } else if *here && letter.is_some_and(|letter| wanted == '_' || *letter == wanted) {
-                if let Some(slot) = following.get_mut(place + 1) {
-                    *slot = true;
-                }
+            } else if *here
+                && letter.is_some_and(|letter| wanted == '_' || *letter == wanted)
+                && let Some(slot) = following.get_mut(place + 1)
+            {
+                *slot = true;
             }
         }
         reached = following;

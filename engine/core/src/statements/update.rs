@@ -71,11 +71,11 @@ async fn row_change(session: &Session, with: Option<&With>, update: &Update) -> 
 /// A value, or a column's default.
 enum NewValue {
     Default,
-    Of(Expr),
+    Of(Box<Expr>),
 }
 
 fn assign(assignment: &Assignment, assigned: &mut Vec<(String, NewValue)>) -> Result<()> {
-    let of = |value: &Expr| if is_default(value) { NewValue::Default } else { NewValue::Of(value.clone()) };
+    let of = |value: &Expr| if is_default(value) { NewValue::Default } else { NewValue::Of(Box::new(value.clone())) };
     let names = match &assignment.target {
         AssignmentTarget::ColumnName(name) => {
             assigned.push((column(name)?, of(&assignment.value)));
@@ -160,7 +160,7 @@ async fn checked(session: &Session, target: &Target, assigned: Vec<(String, NewV
                 return Err(Error::new(Kind::GeneratedAlways, message)
                     .with_detail(format!("Column \"{column}\" is a generated column.")));
             }
-            NewValue::Of(value) => checked.push((column, value)),
+            NewValue::Of(value) => checked.push((column, *value)),
         }
     }
     Ok(checked)

@@ -25,7 +25,7 @@ use crate::session::Session;
 /// One of them, as parsed.
 #[derive(Clone, Debug)]
 pub enum Upkeep {
-    Optimize(Optimize),
+    Optimize(Box<Optimize>),
     Vacuum(Vacuum),
     Restore(Restore),
     Convert(ConvertToDelta),
@@ -37,7 +37,7 @@ impl Upkeep {
     /// Parses a statement that begins with one of their words; `None`, and nothing is consumed, when it doesn't.
     pub fn parse(parser: &mut Parser<'_>) -> Result<Option<Upkeep>, ParserError> {
         if take(parser, &["OPTIMIZE"]) {
-            return Ok(Some(Upkeep::Optimize(Optimize::parse(parser)?)));
+            return Ok(Some(Upkeep::Optimize(Box::new(Optimize::parse(parser)?))));
         }
         if take(parser, &["VACUUM"]) {
             return Ok(Some(Upkeep::Vacuum(Vacuum::parse(parser)?)));

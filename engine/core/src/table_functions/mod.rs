@@ -26,12 +26,15 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 use arguments::Arguments;
 
+/// What opens the table that a call stands for.
+type Open = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>>;
+
 /// One table function.
 struct TableFunction {
     doc: &'static FunctionDoc,
     /// Whether arguments of other names are options of files.
     takes_options: bool,
-    open: for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>>,
+    open: Open,
 }
 
 /// Every table function there is.

@@ -10,10 +10,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, ident};
+use deltalake::DeltaTable;
 use deltalake::delta_datafusion::DeltaCdfTableProvider;
 use deltalake::kernel::Action;
 use deltalake::logstore::get_actions;
-use deltalake::{DeltaTable, DeltaTableError};
 use url::Url;
 
 use super::{CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION};

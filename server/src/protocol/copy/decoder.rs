@@ -43,15 +43,15 @@ pub struct CopyDecoder {
 }
 
 enum Shape {
-    Lines(Lines),
+    Lines(Box<Lines>),
     Tuples(Tuples),
 }
 
 impl CopyDecoder {
     pub fn new(columns: SchemaRef, format: CopyFormat, table: &str, time_zone: TimeZone) -> Self {
         let shape = match format.kind {
-            CopyKind::Text => Shape::Lines(Lines::text()),
-            CopyKind::Csv => Shape::Lines(Lines::csv(format.quote, format.escape)),
+            CopyKind::Text => Shape::Lines(Box::new(Lines::text())),
+            CopyKind::Csv => Shape::Lines(Box::new(Lines::csv(format.quote, format.escape))),
             CopyKind::Binary => Shape::Tuples(Tuples::default()),
         };
         Self {

@@ -58,8 +58,8 @@ pub(super) async fn drop_all(draft: &mut Draft<'_>, oids: &[u32], cascade: bool,
     if !cascade && !dependents.is_empty() {
         return Err(dependents_exist(what, &used_by(draft.snapshot, oids, what)));
     }
-    let mut dropped = Dropped::default();
-    dropped.cascaded = dependents.iter().map(|view| format!("view {}.{}", view.schema, view.name)).collect();
+    let cascaded = dependents.iter().map(|view| format!("view {}.{}", view.schema, view.name)).collect();
+    let mut dropped = Dropped { cascaded, ..Dropped::default() };
     for oid in oids.iter().copied().chain(dependents.iter().map(|view| view.oid)) {
         let Some(relation) = draft.snapshot.relation_of(oid) else { continue };
         let (schema, name) = (relation.schema().to_owned(), relation.name().to_owned());

@@ -55,7 +55,7 @@ impl Change for DropSchemas {
             let schema = draft.snapshot.schemas.get(name).ok_or_else(|| undefined_schema(name))?;
             oids.extend(schema.tables.values().map(|table| table.oid));
             oids.extend(schema.views.values().map(|view| view.oid));
-            if !self.cascade && !(schema.tables.is_empty() && schema.views.is_empty()) {
+            if !(self.cascade || schema.tables.is_empty() && schema.views.is_empty()) {
                 return Err(dependent_relations(schema));
             }
         }
