@@ -96,7 +96,7 @@ fn errors_carry_their_sqlstate_and_leave_the_session_usable() {
             ("SELECT no_such_column FROM (SELECT 1 AS a) t", "42703"),
             ("SELECT no_such_function(1)", "42883"),
             ("SELECT 1/0", "22012"),
-            ("COPY t FROM STDIN", "0A000"),
+            ("COPY t FROM STDIN", "42P01"),
             ("SET no_such_setting = 1", "42704"),
         ] {
             let error = client.simple_query(sql).await.unwrap_err();

@@ -199,16 +199,6 @@ async fn errors_carry_their_codes_and_leave_the_session_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copy_is_refused_and_the_session_goes_on() {
-    let (_folder, _server, client) = server().await;
-    client.batch_execute("CREATE TABLE t (a INT)").await.unwrap();
-    assert_eq!(failure(&client, "COPY t FROM STDIN (FORMAT binary)").await.0, "0A000");
-    assert_eq!(code(&client.copy_out("COPY (SELECT 1) TO STDOUT").await.err().unwrap()), "0A000");
-    assert_eq!(code(&client.copy_out("COPY t TO '/nowhere'").await.err().unwrap()), "0A000");
-    assert_eq!(value(&client, "SELECT count(*) FROM t").await, "0");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_token_ends_a_stream_that_is_being_read() {
     let (_folder, _server, client) = server().await;
     let token = client.cancel_token();

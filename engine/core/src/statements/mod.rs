@@ -46,6 +46,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{CloseCursor, ObjectType, Query, SetExpr, Statement as Ast, With};
+use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
 use crate::execution::{CommandTag, Execution};
@@ -129,16 +130,22 @@ pub(crate) async fn describe(
     let StatementKind::Sql(ast) = &statement.kind else { return Ok(Described::nothing()) };
     let (with, ast) = unwrapped(ast);
     match ast {
-        Ast::Query(_) | Ast::Explain { .. } => query::describe(session, state, statement, ast, declared).await,
-        Ast::Insert(insert) if overwrite::applies(insert) => {
-            overwrite::describe(session, state, &insert::behind(with, insert), declared).await
+        Ast::Query(_) | Ast::Explain { .. } => {
+            boxed(|| query::describe(session, state, statement, ast, declared)).await
         }
-        Ast::Insert(insert) => insert::describe(session, state, &insert::behind(with, insert), declared).await,
-        Ast::Update(update) => update::describe(session, state, with, update, declared).await,
-        Ast::Delete(delete) => delete::describe(session, state, with, delete, declared).await,
-        Ast::Merge(merge) => merge::describe(session, state, with, merge, declared).await,
+        Ast::Insert(insert) if overwrite::applies(insert) => {
+            let insert = insert::behind(with, insert);
+            boxed(|| overwrite::describe(session, state, &insert, declared)).await
+        }
+        Ast::Insert(insert) => {
+            let insert = insert::behind(with, insert);
+            boxed(|| insert::describe(session, state, &insert, declared)).await
+        }
+        Ast::Update(update) => boxed(|| update::describe(session, state, with, update, declared)).await,
+        Ast::Delete(delete) => boxed(|| delete::describe(session, state, with, delete, declared)).await,
+        Ast::Merge(merge) => boxed(|| merge::describe(session, state, with, merge, declared)).await,
         Ast::CreateTable(table) if table.query.is_some() => {
-            create_table_as::describe(session, state, table, declared).await
+            boxed(|| create_table_as::describe(session, state, table, declared)).await
         }
         Ast::ShowVariable { .. } => setting::describe_show(session, ast),
         other => Ok(show::describe(other).unwrap_or_else(Described::nothing)),
@@ -152,15 +159,15 @@ pub(crate) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
     match &statement.kind {
-        StatementKind::Sql(ast) => run_sql(session, state, statement, ast, parameters).await,
-        StatementKind::CreateExternalTable(table) => create_external_table::run(session, state, table).await,
-        StatementKind::CreateModel(model) => model.run(session).await,
-        StatementKind::DropModel(model) => model.run(session).await,
-        StatementKind::CreateSecret(secret) => secret.run(session).await,
-        StatementKind::DropSecret(secret) => secret.run(session).await,
-        StatementKind::Upkeep(upkeep) => upkeep.run(session, state).await,
-        StatementKind::Copy(copy) => copy::run(session, state, copy).await,
-        StatementKind::Definition(definition) => definition.run(session, state).await,
+        StatementKind::Sql(ast) => boxed(|| run_sql(session, state, statement, ast, parameters)).await,
+        StatementKind::CreateExternalTable(table) => boxed(|| create_external_table::run(session, state, table)).await,
+        StatementKind::CreateModel(model) => boxed(|| model.run(session)).await,
+        StatementKind::DropModel(model) => boxed(|| model.run(session)).await,
+        StatementKind::CreateSecret(secret) => boxed(|| secret.run(session)).await,
+        StatementKind::DropSecret(secret) => boxed(|| secret.run(session)).await,
+        StatementKind::Upkeep(upkeep) => boxed(|| upkeep.run(session, state)).await,
+        StatementKind::Copy(copy) => boxed(|| copy::run(session, state, copy)).await,
+        StatementKind::Definition(definition) => boxed(|| definition.run(session, state)).await,
     }
 }
 
@@ -173,30 +180,34 @@ async fn run_sql(
 ) -> Result<Execution> {
     let (with, ast) = unwrapped(ast);
     match ast {
-        Ast::Query(_) | Ast::Explain { .. } => query::run(session, state, statement, ast, parameters).await,
+        Ast::Query(_) | Ast::Explain { .. } => boxed(|| query::run(session, state, statement, ast, parameters)).await,
         Ast::Insert(insert) if overwrite::applies(insert) => {
-            overwrite::run(session, state, &insert::behind(with, insert), parameters).await
+            let insert = insert::behind(with, insert);
+            boxed(|| overwrite::run(session, state, &insert, parameters)).await
         }
-        Ast::Insert(insert) => insert::run(session, state, &insert::behind(with, insert), parameters).await,
-        Ast::Update(update) => update::run(session, state, with, update, parameters).await,
-        Ast::Delete(delete) => delete::run(session, state, with, delete, parameters).await,
-        Ast::Truncate(truncate) => truncate::run(session, state, truncate).await,
-        Ast::Merge(merge) => merge::run(session, state, with, merge, parameters).await,
+        Ast::Insert(insert) => {
+            let insert = insert::behind(with, insert);
+            boxed(|| insert::run(session, state, &insert, parameters)).await
+        }
+        Ast::Update(update) => boxed(|| update::run(session, state, with, update, parameters)).await,
+        Ast::Delete(delete) => boxed(|| delete::run(session, state, with, delete, parameters)).await,
+        Ast::Truncate(truncate) => boxed(|| truncate::run(session, state, truncate)).await,
+        Ast::Merge(merge) => boxed(|| merge::run(session, state, with, merge, parameters)).await,
         Ast::CreateTable(table) if table.query.is_some() => {
-            create_table_as::run(session, state, statement, table, parameters).await
+            boxed(|| create_table_as::run(session, state, statement, table, parameters)).await
         }
-        Ast::CreateTable(table) => create_table::run(session, state, table).await,
+        Ast::CreateTable(table) => boxed(|| create_table::run(session, state, table)).await,
         Ast::CreateSchema { schema_name, if_not_exists, .. } => {
-            create_schema::run(session, schema_name, *if_not_exists).await
+            boxed(|| create_schema::run(session, schema_name, *if_not_exists)).await
         }
         Ast::Drop { object_type, if_exists, names, cascade, purge, temporary, .. } => {
             if *purge || *temporary {
                 return Err(Error::unsupported(format!("{ast}")));
             }
             match object_type {
-                ObjectType::Table => drop_table::run(session, "table", names, *if_exists, *cascade).await,
-                ObjectType::View => drop_table::run(session, "view", names, *if_exists, *cascade).await,
-                ObjectType::Schema => drop_schema::run(session, names, *if_exists, *cascade).await,
+                ObjectType::Table => boxed(|| drop_table::run(session, "table", names, *if_exists, *cascade)).await,
+                ObjectType::View => boxed(|| drop_table::run(session, "view", names, *if_exists, *cascade)).await,
+                ObjectType::Schema => boxed(|| drop_schema::run(session, names, *if_exists, *cascade)).await,
                 other => Err(Error::unsupported(format!("DROP {other}"))),
             }
         }
@@ -206,12 +217,12 @@ async fn run_sql(
         | Ast::ShowDatabases { .. }
         | Ast::ShowSchemas { .. }
         | Ast::ShowTables { .. }
-        | Ast::ShowViews { .. } => show::run(session, ast).await,
+        | Ast::ShowViews { .. } => boxed(|| show::run(session, ast)).await,
         Ast::Reset(reset) => setting::reset(session, reset),
         Ast::StartTransaction { modes, .. } => transaction::begin(session, modes),
-        Ast::Commit { .. } => transaction::commit(session).await,
-        Ast::Rollback { savepoint, .. } => transaction::roll_back(session, savepoint.as_ref()).await,
-        Ast::Discard { object_type } => setting::discard(session, object_type).await,
+        Ast::Commit { .. } => boxed(|| transaction::commit(session)).await,
+        Ast::Rollback { savepoint, .. } => boxed(|| transaction::roll_back(session, savepoint.as_ref())).await,
+        Ast::Discard { object_type } => boxed(|| setting::discard(session, object_type)).await,
         // There are no channels and no SQL cursors, so there is nothing to close or to stop listening to.
         Ast::UNLISTEN { .. } => Ok(Execution::done("UNLISTEN")),
         Ast::Close { cursor: CloseCursor::All } => Ok(Execution::done("CLOSE CURSOR ALL")),
@@ -222,6 +233,16 @@ async fn run_sql(
         }
         other => Err(Error::unsupported(verb(other))),
     }
+}
+
+/// A statement's future, on the heap from the start: the frames of all statements together would be too much for the
+/// stack of a thread.
+#[inline(never)]
+fn boxed<'a, F>(make: impl FnOnce() -> F) -> BoxFuture<'a, F::Output>
+where
+    F: Future + Send + 'a,
+{
+    Box::pin(make())
 }
 
 /// A statement that changes rows, without the WITH in front of it, which the grammar takes for a query's.

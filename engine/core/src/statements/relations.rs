@@ -20,16 +20,16 @@ pub(crate) async fn describe(
     declared: &[Option<DataType>],
 ) -> Result<Described> {
     if !statement.reads_beside_tables {
-        return super::describe(session, state, statement, declared).await;
+        return super::boxed(|| super::describe(session, state, statement, declared)).await;
     }
     let (mut plain, mut state, mut declared) = (statement.clone(), state.clone(), declared.to_vec());
     if let StatementKind::Sql(ast) = &mut plain.kind {
         declared = versions::parameter_types(&state, ast, &declared).await?;
         table_functions::declare_parameters(&state, ast, &mut declared).await?;
-        versions::resolve(&state, ast, None).await?;
+        super::boxed(|| versions::resolve(&state, ast, None)).await?;
         table_functions::resolve(session, &mut state, ast, None).await?;
     }
-    super::describe(session, &state, &plain, &declared).await
+    super::boxed(|| super::describe(session, &state, &plain, &declared)).await
 }
 
 pub(crate) async fn run(
@@ -39,12 +39,12 @@ pub(crate) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Execution> {
     if !statement.reads_beside_tables {
-        return super::run(session, state, statement, parameters).await;
+        return super::boxed(|| super::run(session, state, statement, parameters)).await;
     }
     let (mut plain, mut state) = (statement.clone(), state.clone());
     if let StatementKind::Sql(ast) = &mut plain.kind {
-        versions::resolve(&state, ast, Some(&parameters)).await?;
+        super::boxed(|| versions::resolve(&state, ast, Some(&parameters))).await?;
         table_functions::resolve(session, &mut state, ast, Some(&parameters)).await?;
     }
-    super::run(session, &state, &plain, parameters).await
+    super::boxed(|| super::run(session, &state, &plain, parameters)).await
 }

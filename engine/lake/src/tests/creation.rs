@@ -72,7 +72,7 @@ async fn a_location_in_use_is_refused() {
         assert!(error.hint().is_some());
     }
     assert!(!place.path("nowhere").exists());
-    let far = Url::parse("s3://bucket/t/").unwrap();
+    let far = Url::parse("ftp://host/t/").unwrap();
     assert!(matches!(place.lake.open(&far).await, Err(Error::UnsupportedFeature { .. })));
 }
 

@@ -1,6 +1,7 @@
 //! `COPY ... TO STDOUT`: a query whose rows are told in COPY's format. A table is the query that selects its columns.
 
 use datafusion::execution::SessionState;
+use futures::future::BoxFuture;
 
 use super::Copying;
 use super::format::Options;
@@ -10,9 +11,18 @@ use crate::error::{Error, Kind, Result};
 use crate::execution::{CommandTag, Execution};
 use crate::parser::{self, Statement};
 use crate::session::Session;
-use crate::statements;
+use crate::statements::relations;
 
-pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) -> Result<Execution> {
+/// Boxed by its type, because the way leads from statements to this one and back.
+pub(super) fn run<'a>(
+    session: &'a Session,
+    state: &'a SessionState,
+    copy: &'a Copy,
+) -> BoxFuture<'a, Result<Execution>> {
+    Box::pin(answer(session, state, copy))
+}
+
+async fn answer(session: &Session, state: &SessionState, copy: &Copy) -> Result<Execution> {
     let options = Options::read(&copy.options, copy.direction)?;
     let query = match &copy.source {
         Source::Query(query) => query.as_ref().clone(),
@@ -22,8 +32,7 @@ pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) ->
             whole_table(&format!("SELECT {} FROM {name}", columns.join(", ")))?
         }
     };
-    // Boxed, because the way leads from statements to this one and back.
-    let execution = Box::pin(statements::run(session, state, &query, vec![])).await?;
+    let execution = relations::run(session, state, &query, vec![]).await?;
     if !execution.returns_rows {
         return Err(Error::unsupported("COPY of a statement without rows")
             .with_hint("Give it a RETURNING clause, or COPY a SELECT."));
