@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001_entries.sql")),
     (2, include_str!("migrations/0002_views.sql")),
-    (10, include_str!("migrations/0010_secrets.sql")),
+    (3, include_str!("migrations/0003_secrets.sql")),
 ];
 
 /// Brings the database up to the newest step, each step in a transaction of its own.

@@ -300,7 +300,8 @@ mod tests {
         check("SELECT a FROM s.t FOR VERSION AS OF $1 x", "SELECT a FROM s.t x VERSION AS OF $1");
         check(
             "SELECT a FROM \"T\" timestamp as of now() - interval '1 day' as x JOIN u@v2 ON x.a = u.a",
-            "SELECT a FROM \"T\" AS x TIMESTAMP AS OF now() - INTERVAL '1 day' JOIN u VERSION AS OF 2 ON x.a = u.a",
+            "SELECT a FROM \"T\" AS x TIMESTAMP AS OF CAST(now() AS TIMESTAMPTZ) - INTERVAL '1 day' \
+             JOIN u VERSION AS OF 2 ON x.a = u.a",
         );
         check(
             "SELECT a FROM t FOR SYSTEM_TIME AS OF '2026-01-01', t@20260102030405678 y WHERE true",

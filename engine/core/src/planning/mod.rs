@@ -126,6 +126,9 @@ pub(crate) fn session_state(sources: &Arc<Sources>, identity: &Identity) -> Resu
     }
     state.register_udf(Arc::new(postgres::timezone()))?;
     state.register_udaf(Arc::new(postgres::checked_sum()))?;
+    for extreme in postgres::extremes() {
+        state.register_udaf(Arc::new(extreme))?;
+    }
     // PostgreSQL's take every such element, where the planner's functions of these names take the first.
     state.register_udf(Arc::new(array_remove_all_udf().as_ref().clone().with_aliases(["array_remove"])))?;
     state.register_udf(Arc::new(array_replace_all_udf().as_ref().clone().with_aliases(["array_replace"])))?;

@@ -9,6 +9,8 @@ mod assign;
 mod demand;
 /// Numbers divided to PostgreSQL's number of digits.
 mod divide;
+/// `min` and `max` of floats, NaN among them.
+mod extremes;
 /// Intervals times numbers.
 mod intervals;
 /// Operators that the planner doesn't know, or reads otherwise.
@@ -42,6 +44,7 @@ use datafusion::logical_expr::{
 
 pub(crate) use assign::assigned;
 pub(crate) use demand::demanded;
+pub(super) use extremes::extremes;
 pub(super) use operators::Operators;
 pub(super) use rule::{ArraysAsText, PostgresMeaning};
 pub(super) use sum::checked_sum;

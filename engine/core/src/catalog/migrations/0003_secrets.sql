@@ -13,4 +13,4 @@ CREATE TABLE secrets (
     UNIQUE (type, scope)
 ) STRICT;
 
-PRAGMA user_version = 10;
+PRAGMA user_version = 3;
