@@ -216,10 +216,11 @@ fn finish(mut kind: StatementKind) -> Result<Statement> {
         let mut statement = ast::Statement::CreateView(view.as_ref().clone());
         depth::check(&statement)?;
         // Its text keeps the versions, which are found anew whenever the view is planned.
-        if versions::place(&mut statement)?
-            && let ast::Statement::CreateView(placed) = statement
-        {
-            **view = placed;
+        if versions::place(&mut statement)? {
+            versions::keep_legible(&mut statement)?;
+            if let ast::Statement::CreateView(placed) = statement {
+                **view = placed;
+            }
         }
     }
     Ok(Statement { kind, names, reads_beside_tables })

@@ -8,7 +8,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, TableFactor, TableVersion, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, SetExpr, Statement, TableFactor, TableVersion,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::{
     Keyword, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
@@ -16,6 +17,7 @@ use datafusion::sql::sqlparser::keywords::{
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use super::dialect::LinearPostgreSql;
 use crate::error::{Error, Kind, Result, from_parser};
 use crate::table_functions::is_table_function;
 
@@ -268,6 +270,44 @@ impl VisitorMut for Placer {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// For a text that will be parsed again. The parser prints a version behind its table's alias, where it stands in no
+/// grammar; so a table with both becomes a query of its own.
+pub(super) fn keep_legible(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Nester) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Nester;
+
+impl VisitorMut for Nester {
+    type Break = Error;
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        let TableFactor::Table { alias, version: Some(_), .. } = factor else { return ControlFlow::Continue(()) };
+        let Some(alias) = alias.take() else { return ControlFlow::Continue(()) };
+        match nested(factor.clone()) {
+            Ok(subquery) => {
+                *factor = TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(from_parser(&error, None)),
+        }
+    }
+}
+
+/// `SELECT * FROM table`.
+fn nested(table: TableFactor) -> Result<Box<Query>, ParserError> {
+    let mut query = Parser::new(&LinearPostgreSql).try_with_sql("SELECT * FROM t")?.parse_query()?;
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(from) = select.from.first_mut()
+    {
+        from.relation = table;
+    }
+    Ok(query)
 }
 
 fn version_of(arguments: &[FunctionArg]) -> Option<TableVersion> {
