@@ -6,6 +6,8 @@ mod history;
 mod detail;
 /// Files that no version within retention names, named or deleted.
 mod vacuum;
+/// Uploads that were never ended.
+mod abandoned;
 /// The table as it was.
 mod restore;
 /// Fewer and larger files.

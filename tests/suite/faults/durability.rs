@@ -1,5 +1,10 @@
 //! `kill -9` while tables are made and filled: afterwards a statement has happened or it hasn't.
 
+/// Clients that alter and insert at once.
+mod altering;
+/// Kills of whatever rewrites, tends or redefines a table.
+mod storm;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};

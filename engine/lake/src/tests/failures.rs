@@ -1,7 +1,7 @@
 //! Statements that fail, are dropped, or race: nothing half-written is ever seen.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
@@ -10,7 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 
 use super::*;
-use crate::Error;
+use crate::{Error, Vacuum};
 
 #[derive(Debug)]
 struct ModelFailed(i64);
@@ -162,4 +162,31 @@ async fn a_checkpoint_is_made_and_read() {
     }
     assert!(place.path("t").join("_delta_log").join("_last_checkpoint").exists());
     assert_eq!(place.count("t").await, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_were_never_ended_go() {
+    let place = Place::new();
+    place.create_as("t", "SELECT value AS n FROM range(10)").await.unwrap();
+    let abandoned =
+        ["_change_data/c.parquet#1", "_delta_log/00000000000000000001.json#2", "a.parquet#1", "p=1/b.parquet#31"];
+    let others = ["_hidden/file.parquet#1", "_delta_log/00000000000000000001.json.tmp"];
+    let vacuum = async |full, dry_run| {
+        let vacuum = Vacuum { retention: Duration::ZERO, full, dry_run, oldest_statement: SystemTime::now() };
+        place.lake.vacuum(&place.snapshot("t").await, vacuum, &place.session()).await.unwrap().files
+    };
+    for file in abandoned.iter().chain(&others) {
+        let file = place.path("t").join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, b"half a fi").unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(vacuum(false, true).await.is_empty());
+    assert_eq!(vacuum(true, true).await, abandoned);
+    assert_eq!(vacuum(true, false).await, abandoned);
+    assert!(abandoned.iter().all(|file| !place.path("t").join(file).exists()));
+    assert!(others.iter().all(|file| place.path("t").join(file).exists()));
+    assert!(vacuum(true, false).await.is_empty());
+    place.refresh("t").await;
+    assert_eq!(place.count("t").await, 10);
 }

@@ -12,7 +12,7 @@ use arrow::temporal_conversions::try_duration_ms_to_duration;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use deltalake::kernel::Action;
-use deltalake::logstore::{LogStoreRef, ObjectStoreRef, get_actions};
+use deltalake::logstore::{LogStoreRef, get_actions};
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::DeltaOperation;
 use deltalake::{DeltaTable, ObjectStoreError, Path};
@@ -20,11 +20,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use serde_json::json;
 
+use super::abandoned;
 use super::paths::{deletion_vector_path, in_table, relative};
 use crate::commit::{Entry, Reads, commit};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::location::LOG_FOLDER;
+use crate::location::{self, LOG_FOLDER};
 use crate::snapshot::Snapshot;
 
 /// A file system's clock may lag behind the system's by one tick.
@@ -95,8 +96,7 @@ impl Lake {
         let now = self.open(snapshot.location()).await?;
         let active: HashSet<Path> = now.state().log_data().iter().map(|file| file.object_store_path()).collect();
         stale.retain(|(path, _)| !active.contains(path));
-        let store = snapshot.log_store().object_store(None);
-        let deleted = delete_all(&store, &stale).await;
+        let deleted = delete_all(snapshot, &stale).await;
         let entry = Entry {
             actions: vec![],
             operation: DeltaOperation::VacuumEnd {
@@ -116,14 +116,21 @@ fn vacuumed(stale: Vec<(Path, u64)>) -> Vacuumed {
     Vacuumed { files: stale.into_iter().map(|(path, _)| path.to_string()).collect(), bytes }
 }
 
-async fn delete_all(store: &ObjectStoreRef, files: &[(Path, u64)]) -> Result<usize> {
-    let paths: Vec<_> = files.iter().map(|(path, _)| Ok(path.clone())).collect();
+async fn delete_all(snapshot: &Snapshot, files: &[(Path, u64)]) -> Result<usize> {
+    let is_local = location::is_local(snapshot.location());
+    let (uploads, files): (Vec<_>, Vec<_>) =
+        files.iter().map(|(path, _)| path).partition(|path| is_local && abandoned::is_upload(path));
+    for upload in &uploads {
+        abandoned::delete(snapshot, upload).await?;
+    }
+    let store = snapshot.log_store().object_store(None);
+    let paths: Vec<_> = files.into_iter().map(|path| Ok(path.clone())).collect();
     let deletions = store.delete_stream(stream::iter(paths).boxed());
     let deleted = deletions.map(|deleted| match deleted {
         Ok(_) | Err(ObjectStoreError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     });
-    deleted.try_fold(0, |count, ()| std::future::ready(Ok(count + 1))).await.map_err(store_error)
+    deleted.try_fold(uploads.len(), |count, ()| std::future::ready(Ok(count + 1))).await.map_err(store_error)
 }
 
 /// The set of files that stay, and what tells the others.
@@ -258,15 +265,37 @@ impl<'a> Plan<'a> {
             if let Some((folder, _)) = file.location.as_ref().split_once(&format!("/{LOG_FOLDER}/")) {
                 other_tables.insert(format!("{folder}/"));
             }
-            let old = file.last_modified.timestamp_millis().saturating_add(CLOCK_TICK_MS) < self.cutoff_ms;
+            let old = self.is_old(file.last_modified.timestamp_millis());
             if old && !self.kept.contains(&file.location) && in_table(&file.location, self.snapshot.partition_columns())
             {
                 self.reservation.try_grow(file.location.as_ref().len() + PATH_BYTES)?;
                 found.push((file.location, file.size));
             }
         }
+        found.extend(self.abandoned().await?);
         found.retain(|(path, _)| other_tables.iter().all(|folder| !path.as_ref().starts_with(folder.as_str())));
         Ok(found)
+    }
+
+    /// What writers of this machine have begun and never ended.
+    async fn abandoned(&mut self) -> Result<Vec<(Path, u64)>> {
+        let location = self.snapshot.location();
+        if !location::is_local(location) {
+            return Ok(vec![]);
+        }
+        let uploads = abandoned::uploads(&location::folder(location)?, self.snapshot.partition_columns()).await?;
+        let mut found = Vec::new();
+        for upload in uploads {
+            if self.is_old(upload.written_ms) && !self.kept.contains(&upload.path) {
+                self.reservation.try_grow(upload.path.as_ref().len() + PATH_BYTES)?;
+                found.push((upload.path, upload.bytes));
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_old(&self, written_ms: i64) -> bool {
+        written_ms.saturating_add(CLOCK_TICK_MS) < self.cutoff_ms
     }
 }
 
@@ -274,7 +303,7 @@ fn now_ms() -> i64 {
     ms(SystemTime::now())
 }
 
-fn ms(time: SystemTime) -> i64 {
+pub(super) fn ms(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or_default()
 }
 
