@@ -301,7 +301,7 @@ impl Lake {
         }
     }
 
-    /// Writes the rows of `plan` into the file that `url` names, or into a new folder where it ends with a slash or the
+    /// Writes the rows of `plan` into the file that `path` names, or into a new folder where it ends with a slash or the
     /// rows are parted (`partition_by`, with commas between). Answers how many rows there were. `options` are those of
     /// reading, and `compression` and `row_group_size` of Parquet.
     ///
@@ -311,11 +311,11 @@ impl Lake {
         &self,
         plan: LogicalPlan,
         format: Format,
-        url: &Url,
+        path: &str,
         options: &BTreeMap<String, String>,
         session: &SessionState,
     ) -> Result<u64> {
-        let url = self.register(url, session)?;
+        let url = self.register(&files::url(path)?, session)?;
         files::export(plan, format, &url, options, session).await
     }
 

@@ -33,6 +33,8 @@ mod compare;
 mod external;
 /// Files that no log lists.
 mod files;
+/// Streams of rows as plans.
+mod stream;
 
 /// What a table demands of a row.
 mod rules;
@@ -75,6 +77,7 @@ pub use rules::stored;
 pub use scan::{FileInfo, RowScan};
 pub use snapshot::Snapshot;
 pub use stores::{OptionError, SecretId, Secrets, StoreError, StoreFault, StoreKind, StoreOptions, redacted, scope};
+pub use stream::plan_of_rows;
 pub use types::{storable, storable_schema};
 pub use upkeep::{Converted, Detail, LogEntry, Optimize, Optimized, Restored, Vacuum, Vacuumed};
 

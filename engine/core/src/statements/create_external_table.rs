@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alluvia_lake::Format;
+use alluvia_lake::{Format, PARTITION_COLUMNS};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::CreateExternalTable;
@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, state: &SessionState, table: &CreateE
     };
     let location = target::location(location)?;
     let columns = columns(state, &table.columns)?;
-    let options = options(table)?;
+    let options = options(table, format)?;
     // Opened once, so that a wrong location or option is an error here and not at each query.
     session.engine.lake.external(format, &location, columns.clone(), &options, state).await?;
     let new = NewTable {
@@ -78,7 +78,6 @@ fn check_plain(table: &CreateExternalTable) -> Result<()> {
         (table.temporary, "CREATE TEMPORARY EXTERNAL TABLE"),
         (table.unbounded, "an unbounded external table"),
         (!table.order_exprs.is_empty(), "WITH ORDER"),
-        (!table.table_partition_cols.is_empty(), "PARTITIONED BY on an external table"),
         (!table.constraints.is_empty(), "a constraint on an external table"),
     ];
     match refused.iter().find(|(given, _)| *given) {
@@ -114,7 +113,7 @@ fn field(state: &SessionState, column: &ColumnDef) -> Result<Field> {
     Ok(Field::new(folded(&column.name), data_type, nullable))
 }
 
-fn options(table: &CreateExternalTable) -> Result<BTreeMap<String, String>> {
+fn options(table: &CreateExternalTable, format: Format) -> Result<BTreeMap<String, String>> {
     let text = |(key, value): &(String, Value)| {
         let text = match value {
             Value::Number(number, _) => Some(number.to_string()),
@@ -125,5 +124,31 @@ fn options(table: &CreateExternalTable) -> Result<BTreeMap<String, String>> {
             text.ok_or_else(|| Error::new(Kind::SyntaxError, format!("the option {key} needs a literal value")))?;
         Ok((key.to_lowercase(), text))
     };
-    table.options.iter().map(text).collect()
+    let mut options: BTreeMap<String, String> = table.options.iter().map(text).collect::<Result<_>>()?;
+    if table.table_partition_cols.is_empty() {
+        return Ok(options);
+    }
+    if format == Format::Delta {
+        return Err(Error::new(Kind::InvalidTableDefinition, "a delta table takes no PARTITIONED BY: its log has one"));
+    }
+    let names =
+        table.table_partition_cols.iter().map(|name| partition_column(table, name)).collect::<Result<Vec<_>>>()?;
+    if options.insert(PARTITION_COLUMNS.to_owned(), names.join(",")).is_some() {
+        let message = format!("PARTITIONED BY and the option {PARTITION_COLUMNS} say the same");
+        return Err(Error::new(Kind::SyntaxError, message));
+    }
+    Ok(options)
+}
+
+/// A column as PARTITIONED BY has it: with its quotes, if there were any, but without them when it has a type, which
+/// makes it one of the columns too.
+fn partition_column(table: &CreateExternalTable, text: &str) -> Result<String> {
+    if let Some(column) = table.columns.iter().find(|column| column.name.value == text) {
+        return Ok(folded(&column.name));
+    }
+    let name = crate::parser::object_name(text)?;
+    match target::parts(&name)?.as_slice() {
+        [name] if !name.contains(',') => Ok(name.clone()),
+        _ => Err(Error::unsupported(format!("the partition column {text}"))),
+    }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use alluvia_lake::Insertion;
+use alluvia_lake::{Insertion, Kept};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
@@ -75,9 +75,30 @@ pub(super) async fn run(
     let target = target_of(session, insert)?;
     check_writable(session, &target, "INSERT")?;
     let returning = returning_of(&target, insert)?;
+    let (inserted, rows) = inserted(session, state, insert, returning.as_ref(), parameters).await?;
+    let tag = format!("INSERT 0 {inserted}");
+    match (returning, rows) {
+        (Some(returning), Some(rows)) => Ok(returning.execution(&rows, tag)),
+        _ => Ok(Execution::done(tag)),
+    }
+}
+
+/// Runs the INSERT that another statement stands for; gives the number of rows.
+pub(super) async fn rows(session: &Session, state: &SessionState, insert: &Insert) -> Result<u64> {
+    Ok(inserted(session, state, insert, None, vec![]).await?.0)
+}
+
+async fn inserted(
+    session: &Session,
+    state: &SessionState,
+    insert: &Insert,
+    returning: Option<&Returning>,
+    parameters: Vec<ScalarValue>,
+) -> Result<(u64, Option<Kept>)> {
+    let target = target_of(session, insert)?;
     let insert = &plain(state, insert).await?;
     let inserted = retrying(session, &target, |snapshot| {
-        let (target, parameters, returning) = (&target, parameters.clone(), returning.as_ref());
+        let (target, parameters) = (&target, parameters.clone());
         async move {
             let pinned = pinned(state, target, &snapshot, vec![])?;
             let dml = plan(session, &pinned, insert).await?;
@@ -90,11 +111,7 @@ pub(super) async fn run(
         }
     });
     let (changed, rows) = inserted.await?;
-    let tag = format!("INSERT 0 {}", changed.inserted);
-    match (returning, rows) {
-        (Some(returning), Some(rows)) => Ok(returning.execution(&rows, tag)),
-        _ => Ok(Execution::done(tag)),
-    }
+    Ok((changed.inserted, rows))
 }
 
 /// Whether the rows depend on those of the table that they go to.

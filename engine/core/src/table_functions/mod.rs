@@ -98,6 +98,13 @@ pub(crate) async fn resolve(
     }
 }
 
+/// Lets a statement's state find a table that no call stands for; gives its name.
+pub(crate) fn register(state: &mut SessionState, table: Arc<dyn TableProvider>) -> String {
+    let name = called::name("files", 0);
+    called::register(state, BTreeMap::from([(name.clone(), table)]));
+    name
+}
+
 /// For places that have no session to open tables with.
 pub(crate) fn refuse(ast: &Ast, place: &str) -> Result<()> {
     match calls(ast)?.first() {

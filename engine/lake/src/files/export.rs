@@ -7,14 +7,17 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::common::Column;
-use datafusion::datasource::file_format::format_as_file_type;
-use datafusion::execution::SessionState;
+use datafusion::datasource::file_format::{FileFormatFactory, format_as_file_type};
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::object_store::path::Path;
 use datafusion::object_store::{ObjectStore, ObjectStoreExt};
-use datafusion::physical_plan::collect;
-use futures::TryStreamExt;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{collect, execute_stream};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::oneshot;
 use url::{Position, Url};
 
 use super::find::compression_of;
@@ -22,6 +25,7 @@ use super::options::{compression, flag, invalid, one_byte};
 use super::partitions::NULL_FOLDER;
 use crate::error::{Error, Result};
 use crate::external::Format;
+use crate::stream::plan_of_rows;
 
 /// Writes the rows of `plan`; answers how many.
 pub(crate) async fn export(
@@ -44,7 +48,33 @@ pub(crate) async fn export(
         true => Some(Begun::new(store, folder).await?),
         false => None,
     };
-    let plan = with_folders(plan, &written.partition_by)?;
+    let result = write(with_folders(plan, &written.partition_by)?, url, factory, written, session).await;
+    match (result, begun) {
+        (Ok(rows), begun) => {
+            if let Some(begun) = begun {
+                begun.keep();
+            }
+            Ok(rows)
+        }
+        (Err(error), begun) => {
+            if let Some(begun) = begun {
+                begun.empty().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn write(
+    plan: LogicalPlan,
+    url: &Url,
+    factory: Arc<dyn FileFormatFactory>,
+    written: Written,
+    session: &SessionState,
+) -> Result<u64> {
+    let rows = session.create_physical_plan(&plan).await?;
+    let (rows, failed) = until_failure(execute_stream(rows, session.task_ctx())?);
+    let plan = plan_of_rows("rows", rows)?;
     let plan = LogicalPlanBuilder::copy_to(
         plan,
         url.to_string(),
@@ -52,27 +82,34 @@ pub(crate) async fn export(
         written.options,
         written.partition_by,
     )?;
-    let result = match session.create_physical_plan(&plan.build()?).await {
-        Ok(plan) => collect(plan, session.task_ctx()).await,
-        Err(error) => Err(error),
-    };
-    match (result, begun) {
-        (Ok(counts), begun) => {
-            if let Some(begun) = begun {
-                begun.keep();
-            }
-            Ok(rows(&counts))
-        }
-        (Err(error), begun) => {
-            if let Some(begun) = begun {
-                begun.empty().await;
-            }
-            Err(error.into())
-        }
+    let plan = session.create_physical_plan(&plan.build()?).await?;
+    tokio::select! {
+        biased;
+        Ok(error) = failed => Err(error.into()),
+        counts = collect(plan, session.task_ctx()) => Ok(counted(&counts?)),
     }
 }
 
-fn rows(counts: &[RecordBatch]) -> u64 {
+/// The rows up to an error, which is told beside them. DataFusion's writers take an error for the end, and would finish
+/// the file: they are dropped instead, while they wait for more.
+fn until_failure(rows: SendableRecordBatchStream) -> (SendableRecordBatchStream, oneshot::Receiver<DataFusionError>) {
+    let (failed, failure) = oneshot::channel();
+    let schema = rows.schema();
+    let sound = futures::stream::unfold((rows, Some(failed)), |(mut rows, mut failed)| async move {
+        match rows.next().await? {
+            Ok(batch) => Some((Ok(batch), (rows, failed))),
+            Err(error) => {
+                if let Some(failed) = failed.take() {
+                    let _ = failed.send(error);
+                }
+                std::future::pending().await
+            }
+        }
+    });
+    (Box::pin(RecordBatchStreamAdapter::new(schema, sound)), failure)
+}
+
+fn counted(counts: &[RecordBatch]) -> u64 {
     let counts = counts.iter().filter_map(|batch| batch.column(0).as_primitive_opt::<UInt64Type>());
     counts.flat_map(|counts| counts.iter().flatten()).sum()
 }

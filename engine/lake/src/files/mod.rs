@@ -56,13 +56,16 @@ pub(crate) async fn open(reading: Reading, session: &SessionState) -> Result<Arc
         }
         false => Partitions::none(found.files.len()),
     };
-    let schema = match &reading.columns {
+    // Partition columns may be declared alone, for their types.
+    let in_files = |field: &FieldRef| partitions.fields.iter().all(|partition| partition.name() != field.name());
+    let declared = reading.columns.as_ref().filter(|columns| columns.fields().iter().any(in_files));
+    let schema = match declared {
         Some(columns) => columns.clone(),
         None => infer::schema(&format, &found, reading.format, session).await?,
     };
     // A partition column that the files have too is the folder's.
-    let own = |field: &&FieldRef| partitions.fields.iter().all(|partition| partition.name() != field.name());
-    let mut file_schema = Arc::new(Schema::new(schema.fields().iter().filter(own).cloned().collect::<Fields>()));
+    let own = schema.fields().iter().filter(|field| in_files(field));
+    let mut file_schema = Arc::new(Schema::new(own.cloned().collect::<Fields>()));
     if file_schema.fields().is_empty() && partitions.fields.is_empty() {
         return Err(Error::InvalidDefinition { message: format!("no columns could be found in {}", found.first()) });
     }
@@ -70,7 +73,7 @@ pub(crate) async fn open(reading: Reading, session: &SessionState) -> Result<Arc
         file_schema = all_text(&file_schema);
     }
     if reading.format == Format::Csv && options.has_header() {
-        infer::check_headers(&options, &found, &schema, reading.columns.is_some()).await?;
+        infer::check_headers(&options, &found, &schema, declared.is_some()).await?;
     }
     if let Some(null_text) = &options.null_text {
         let table = FilesTable::new(format, found, all_text(&file_schema), partitions);

@@ -110,3 +110,37 @@ async fn json_lines_keep_what_only_some_have() {
     let table = place.open(Format::Json, "a.jsonl", &[]).await.unwrap();
     assert_eq!(place.rows(table, "SELECT a, d, b['c'][2] FROM t").await, ["1|NULL|2", "NULL|x|NULL"]);
 }
+
+#[tokio::test]
+async fn rows_go_into_files_and_come_back() {
+    let place = Place::new();
+    let sql = "SELECT * FROM (VALUES (1, 'a', 1.5), (2, NULL, NULL), (3, 'x/y', 2.5)) AS t(n, p, v)";
+    let plan = || async { place.context.sql(sql).await.unwrap().into_unoptimized_plan() };
+    let state = place.context.state();
+    let none = BTreeMap::new();
+    for (format, name) in [
+        (Format::Parquet, "a.parquet"),
+        (Format::Csv, "a.csv.gz"),
+        (Format::Json, "a.jsonl"),
+        (Format::Arrow, "a.arrow"),
+    ] {
+        let path = place.path(name);
+        assert_eq!(Lake::new().export(plan().await, format, &path, &none, &state).await.unwrap(), 3, "{name}");
+        let table = place.open(format, name, &[]).await.unwrap();
+        let rows = place.rows(table, "SELECT n, p, v FROM t ORDER BY n").await;
+        assert_eq!(rows, ["1|a|1.5", "2|NULL|NULL", "3|x/y|2.5"], "{name}");
+    }
+    let parted = BTreeMap::from([("partition_by".to_owned(), "p".to_owned())]);
+    let folder = place.path("parted");
+    Lake::new().export(plan().await, Format::Parquet, &folder, &parted, &state).await.unwrap();
+    let table = place.open(Format::Parquet, "parted", &[]).await.unwrap();
+    let rows = place.rows(table, "SELECT n, p FROM t ORDER BY n").await;
+    assert_eq!(rows, ["1|a", "2|NULL", "3|x/y"]);
+    let again = Lake::new().export(plan().await, Format::Parquet, &folder, &parted, &state).await.unwrap_err();
+    assert!(matches!(again, Error::LocationInUse { .. }), "{again}");
+    let failing = place.context.sql("SELECT 1 / (n - 2) AS x, p FROM (VALUES (1, 'a'), (2, 'b')) AS t(n, p)").await;
+    let failing = failing.unwrap().into_unoptimized_plan();
+    let folder = place.path("failed/");
+    assert!(Lake::new().export(failing, Format::Csv, &folder, &none, &state).await.is_err());
+    assert!(place.open(Format::Csv, "failed", &[]).await.is_err());
+}

@@ -206,7 +206,7 @@ fn kind(name: &str) -> Result<CopyKind> {
         "csv" => Ok(CopyKind::Csv),
         "binary" => Ok(CopyKind::Binary),
         _ => Err(Error::new(Kind::InvalidParameterValue, format!("COPY format \"{name}\" not recognized"))
-            .with_hint("Formats of COPY with a client are text, csv and binary.")),
+            .with_hint("Formats of COPY are text, csv and binary, and with files parquet, json and arrow too.")),
     }
 }
 

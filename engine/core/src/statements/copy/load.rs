@@ -3,17 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::TableReference;
-use datafusion::datasource::provider_as_source;
-use datafusion::error::DataFusionError;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
-use parking_lot::Mutex;
 
 use super::Copying;
 use super::format::{CopyFormat, Options};
@@ -57,16 +50,7 @@ pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) ->
         return Err(Error::internal("COPY FROM of a query"));
     };
     let options = Options::read(&copy.options, copy.direction)?;
-    let target = Target::existing(session, name)?;
-    {
-        let transaction = session.transaction.lock();
-        transaction.check_writable("COPY FROM")?;
-        transaction.check_target(&target.to_string())?;
-    }
-    // Before the client is asked for data; a table that is made in this block has no entry yet.
-    if let Ok(entry) = target.entry(session) {
-        check_insertable(&entry)?;
-    }
+    let target = target_of(session, name)?;
     let fields = TableColumns::find(session, state, name).await?.chosen(columns)?;
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     let format = options.resolve(&names)?;
@@ -88,18 +72,31 @@ pub(super) async fn run(session: &Session, state: &SessionState, copy: &Copy) ->
     Ok(Execution { copy: Some(Copying::In(Box::new(copy))), tag: CommandTag::Rows("COPY"), ..execution })
 }
 
+/// The table, found fit for rows before any are asked for.
+pub(super) fn target_of(session: &Session, name: &ObjectName) -> Result<Target> {
+    let target = Target::existing(session, name)?;
+    {
+        let transaction = session.transaction.lock();
+        transaction.check_writable("COPY FROM")?;
+        transaction.check_target(&target.to_string())?;
+    }
+    // A table that is made in this block has no entry yet.
+    if let Ok(entry) = target.entry(session) {
+        check_insertable(&entry)?;
+    }
+    Ok(target)
+}
+
 /// Appends the rows that come, in one commit, or none of them; gives their number.
 pub(crate) async fn load(session: &Session, copy: CopyIn) -> Result<u64> {
-    let CopyIn { columns, target, state, limits, rows, .. } = copy;
-    let stream = Arc::new(OneStream { schema: Arc::clone(&columns), rows: Mutex::new(Some(rows)) });
-    let table = StreamingTable::try_new(columns, vec![stream])?;
-    let plan = LogicalPlanBuilder::scan(target.name.as_str(), provider_as_source(Arc::new(table)), None)?.build()?;
+    let CopyIn { target, state, limits, rows, .. } = copy;
+    let plan = alluvia_lake::plan_of_rows(&target.name, rows)?;
     limits.guard(insert::append_rows(session, &state, &target, plan)).await
 }
 
 /// A table's columns, as COPY sees them.
 pub(super) struct TableColumns {
-    table: String,
+    pub table: String,
     fields: Fields,
     generated: HashSet<String>,
 }
@@ -150,38 +147,5 @@ impl TableColumns {
             return Err(Error::new(Kind::DuplicateColumn, format!("column \"{name}\" specified more than once")));
         }
         Ok(Arc::clone(field))
-    }
-}
-
-/// Rows that can be read once.
-struct OneStream {
-    schema: SchemaRef,
-    rows: Mutex<Option<SendableRecordBatchStream>>,
-}
-
-impl std::fmt::Debug for OneStream {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("rows of the client")
-    }
-}
-
-impl PartitionStream for OneStream {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        match self.rows.lock().take() {
-            Some(rows) => rows,
-            None => {
-                let read_twice: Result<RecordBatch, DataFusionError> =
-                    Err(Error::internal("the rows of a COPY were read twice").into());
-                let stream = futures::stream::once(async move { read_twice });
-                Box::pin(datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(
-                    Arc::clone(&self.schema),
-                    stream,
-                ))
-            }
-        }
     }
 }

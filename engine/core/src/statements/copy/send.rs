@@ -24,6 +24,14 @@ pub(super) fn run<'a>(
 
 async fn answer(session: &Session, state: &SessionState, copy: &Copy) -> Result<Execution> {
     let options = Options::read(&copy.options, copy.direction)?;
+    let execution = rows(session, state, copy).await?;
+    let names: Vec<&str> = execution.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let format = options.resolve(&names)?;
+    Ok(Execution { returns_rows: false, tag: CommandTag::Rows("COPY"), copy: Some(Copying::Out(format)), ..execution })
+}
+
+/// The rows that go out, under the names that a client would see.
+pub(super) async fn rows(session: &Session, state: &SessionState, copy: &Copy) -> Result<Execution> {
     let query = match &copy.source {
         Source::Query(query) => query.as_ref().clone(),
         Source::Table { name, columns } => {
@@ -37,9 +45,7 @@ async fn answer(session: &Session, state: &SessionState, copy: &Copy) -> Result<
         return Err(Error::unsupported("COPY of a statement without rows")
             .with_hint("Give it a RETURNING clause, or COPY a SELECT."));
     }
-    let names: Vec<&str> = execution.schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let format = options.resolve(&names)?;
-    Ok(Execution { returns_rows: false, tag: CommandTag::Rows("COPY"), copy: Some(Copying::Out(format)), ..execution })
+    Ok(execution)
 }
 
 fn whole_table(sql: &str) -> Result<Statement> {
@@ -47,6 +53,6 @@ fn whole_table(sql: &str) -> Result<Statement> {
     statement.ok_or_else(|| Error::new(Kind::Internal, "internal error: a table without a query"))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
